@@ -54,6 +54,7 @@ class ScriptedRuntime:
         for clock in ("thread_time_ns", "process_time_ns"):
             monkeypatch.setattr(f"tapetum.latency.timing.time.{clock}", lambda: self.cpu_ns)
         monkeypatch.setattr("tapetum.latency.timing.time.sleep", lambda _: None)
+        monkeypatch.setattr("tapetum.latency.agent.clock_is_coarse", lambda: False)
         # Nothing is timed here, so nobody has to wait for a real measurement.
         monkeypatch.setattr("tapetum.latency.lock.LOCK_NAME", f"scripted-{os.getpid()}")
         monkeypatch.setattr(DeployedNetwork, "of", without_graph)  # writing it takes milliseconds

@@ -21,9 +21,11 @@ def squares(count: int = 40, **info: object) -> Dataset:
 class Clock:
     """A clock that only what is measured moves on."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_coarse: bool = False) -> None:
         self.now_s, self.num_images = 0.0, 0
-        monkeypatch.setattr(pace, "time", SimpleNamespace(thread_time=lambda: self.now_s))
+        name = "perf_counter" if is_coarse else "thread_time"
+        monkeypatch.setattr(pace, "time", SimpleNamespace(**{name: lambda: self.now_s}))
+        monkeypatch.setattr(pace.bundle, "clock_is_coarse", lambda: is_coarse)
         monkeypatch.setattr(pace, "measured", self.score)
         monkeypatch.setattr(pace, "has_filters", lambda: True)
         sample = Squares.sample
@@ -41,11 +43,15 @@ class Clock:
         self.now_s += 1 + 2 * bool(is_compared) + 4 * bool(is_filtered)
 
 
+@pytest.mark.parametrize("is_coarse", [False, True])
 def test_each_part_is_measured_without_what_the_first_image_loads(
-    monkeypatch: pytest.MonkeyPatch,
+    is_coarse: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some seconds are enough, however many images there are."""
-    clock = Clock(monkeypatch)
+    """Some seconds are enough, however many images there are.
+
+    The clock on the wall is read where the processor's time is counted in long steps.
+    """
+    clock = Clock(monkeypatch, is_coarse=is_coarse)
     assert scoring_pace(squares(), LEVELS) == ScoringPace(0.25, 1.0, 3.0, 4.0, 3)
     assert clock.num_images == 2
 

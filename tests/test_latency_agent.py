@@ -1,5 +1,8 @@
 """The program of a bundle agrees with the package that wrote it."""
 
+import itertools
+import json
+import time
 from typing import Any
 
 import pytest
@@ -87,3 +90,55 @@ def test_no_round_begins_after_the_time(tmp_path: Any) -> None:
     found: dict[str, Any] = {"rounds": [[] for _ in range(3)]}
     agent.measure(bench, found, str(tmp_path / "out.json"))  # type: ignore[arg-type]
     assert bench.timed == [1, 2, 3]
+
+
+def test_an_interrupted_round_goes_on_where_it_was_written_last(tmp_path: Any) -> None:
+    """No network is timed twice but those after the last writing; what was too slow still is."""
+    count = agent.WRITTEN_EVERY + 8
+    bench = _Scripted(count, longest_ms=agent.WRITTEN_EVERY - 2.5, rounds=2)
+    out, time = tmp_path / "out.json", bench.time
+
+    def interrupted(network: dict[str, Any]) -> agent.Round:
+        if network["multiply_adds"] == agent.WRITTEN_EVERY + 3:
+            raise KeyboardInterrupt
+        return time(network)
+
+    found: dict[str, Any] = {"rounds": [[] for _ in range(count)]}
+    bench.time = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        agent.measure(bench, found, str(out))  # type: ignore[arg-type]
+    kept = json.loads(out.read_text())
+    assert [len(one) for one in kept["rounds"]] == agent.WRITTEN_EVERY * [1] + 8 * [0]
+    bench.time, bench.timed = time, []  # type: ignore[method-assign]
+    agent.measure(bench, kept, str(out))  # type: ignore[arg-type]
+    known = range(1, 2 * (agent.WRITTEN_EVERY - 2) + 1)
+    assert bench.timed == [*known[agent.WRITTEN_EVERY :], *known]
+    assert [len(one) for one in json.loads(out.read_text())["rounds"]] == count * [2]
+
+
+@pytest.mark.parametrize(
+    ("step_ns", "is_coarse"), [(100, False), (15_625_000, True), (1_000_000, True), (0, True)]
+)
+def test_a_clock_in_long_steps_is_noticed(
+    step_ns: int, is_coarse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it says of itself; so is one that stands still."""
+    monkeypatch.setattr(agent, "MOST_READINGS", 2_000)
+    readings = itertools.count()
+    coarse = lambda: next(readings) // 500 * step_ns  # noqa: E731
+    for process, thread in ((coarse, time.thread_time_ns), (time.process_time_ns, coarse)):
+        monkeypatch.setattr(agent.time, "process_time_ns", process)
+        monkeypatch.setattr(agent.time, "thread_time_ns", thread)
+        agent.clock_is_coarse.cache_clear()
+        assert agent.clock_is_coarse() == is_coarse
+    agent.clock_is_coarse.cache_clear()
+
+
+def test_no_share_is_judged_by_a_clock_in_long_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pass counts, by the clock on the wall, as where a GPU computes."""
+    monkeypatch.setattr(agent, "clock_is_coarse", lambda: True)
+    monkeypatch.setattr(agent.time, "thread_time_ns", lambda: 0)
+    monkeypatch.setattr(agent.time, "process_time_ns", lambda: 0)
+    passes = {"warmups": 1, "warmup_ms": 0.0, "min_passes": 3, "min_ms": 0.0}
+    found = agent.time_round(lambda: None, **passes, threads=1)  # type: ignore[arg-type]
+    assert (len(found.passes_ms), found.num_preempted, found.core_share) == (3, 0, None)

@@ -117,7 +117,8 @@ def test_a_device_without_the_runtime_is_told_what_it_needs(bundle: Path, tmp_pa
     path.write_bytes(bundle.read_bytes())
     done = run(path, "-S")
     assert done.returncode == 1
-    assert "pip install numpy onnxruntime" in done.stderr
+    assert "'~/venv/bin/python -m pip install numpy onnxruntime'" in done.stderr
+    assert "python3 -m pip" not in done.stderr  # refused by Debian and Raspberry Pi OS
     assert "Traceback" not in done.stderr
 
 

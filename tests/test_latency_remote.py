@@ -72,6 +72,20 @@ def test_what_failed_on_the_device_can_be_repeated(
     assert [path.name for path in device.rglob("*") if path.is_file()] == ["bundle.zip"]
 
 
+@pytest.mark.parametrize("python", ["venv/bin/python", "~/venv/bin/python", "my venv/bin/python"])
+def test_a_relative_python_is_sought_in_the_home_folder(
+    python: str, device: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """Wherever the bundle lies there; the program here notes what it is given."""
+    place = device / python.removeprefix("~/")
+    place.parent.mkdir(parents=True)
+    place.write_text('#!/bin/sh\nls "$1" > "$HOME/ran"; exit 1\n')
+    place.chmod(stat.S_IRWXU)
+    with pytest.raises(InputError, match="the bundle failed on pi@board"):
+        run_over_ssh(bundle, tmp_path / "pi.json", "pi@board", python=python)
+    assert (device / "ran").read_text() == "bundle.zip\n"
+
+
 @pytest.mark.parametrize(
     ("host", "said"), [("-oProxyCommand=x", "is no host"), ("other@board", "cannot be reached")]
 )

@@ -8,8 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tapetum.errors import InputError
+from tapetum.latency import agent, runtimes
 from tapetum.latency.deployed import DeployedNetwork
-from tapetum.latency.runtimes import OpenVino
+from tapetum.latency.runtimes import OnnxRuntime, OpenVino, watched_threads
 from test_latency_table import CONDITIONS
 
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("odd", 1)]
@@ -44,3 +45,18 @@ def test_a_graph_that_openvino_cannot_run_is_refused(node: onnx.NodeProto, words
         OpenVino().prepare(network(node), CONDITIONS)
     assert words in error.value.problem
     assert not re.search(r"\n|\.cpp", error.value.problem)
+
+
+@pytest.mark.parametrize("is_coarse", [True, False])
+def test_a_clock_that_tells_no_share_is_told_once(
+    is_coarse: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many networks are timed; nothing is said of other clocks."""
+    monkeypatch.setattr(agent, "clock_is_coarse", lambda: is_coarse)
+    runtimes._warn_of_coarse_clock.cache_clear()
+    with caplog.at_level("WARNING"):
+        assert {watched_threads(OnnxRuntime(), CONDITIONS) for _ in range(3)} == {
+            CONDITIONS.threads
+        }
+    assert caplog.messages == [agent.COARSE] * is_coarse
+    runtimes._warn_of_coarse_clock.cache_clear()

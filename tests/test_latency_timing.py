@@ -92,6 +92,7 @@ class Core:
         }.items():
             monkeypatch.setattr(f"tapetum.latency.timing.time.{name}", clock)
         monkeypatch.setattr(agent, "FULL_SHARE", 0.95)
+        monkeypatch.setattr("tapetum.latency.agent.clock_is_coarse", lambda: False)
         monkeypatch.setattr(timing, "QUIET_SHARE", 0.9)
 
     def forward(self) -> None:

@@ -54,6 +54,7 @@ class Drift:
         self.prepared: list[str] = []
         for clock in ("perf_counter_ns", "thread_time_ns", "process_time_ns"):
             monkeypatch.setattr(f"tapetum.latency.timing.time.{clock}", lambda: self.now_ns)
+        monkeypatch.setattr("tapetum.latency.agent.clock_is_coarse", lambda: False)
 
     def open(self, network: Architecture) -> Prepare:
         """A network whose name is its latency in milliseconds."""
@@ -164,6 +165,7 @@ class Blocks:
         self.generator = np.random.default_rng(step)
         for clock in ("perf_counter_ns", "thread_time_ns", "process_time_ns"):
             monkeypatch.setattr(f"tapetum.latency.timing.time.{clock}", lambda: self.now_ns)
+        monkeypatch.setattr("tapetum.latency.agent.clock_is_coarse", lambda: False)
 
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
         """Every channel of a chain is rounded up to whole blocks."""

@@ -14,6 +14,7 @@ from tapetum.records import (
     as_path,
     changed,
     differences,
+    replaced,
     require_free_name,
     write_atomically,
     write_csv,
@@ -172,3 +173,23 @@ def test_a_place_is_checked_before_the_work(name: str, overwrite: bool, tmp_path
         with pytest.raises(RunError, match=r"old\.bin|folder"):
             require_free_name(path, overwrite=overwrite, kind=RunError)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("can_lock", [True, False])
+def test_an_error_while_writing_is_that_of_the_writer(
+    can_lock: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where an open file cannot be removed; a lock is kept until its file is gone."""
+    if not can_lock:
+        monkeypatch.setattr("tapetum.records.files.fcntl", None)
+    remove = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        assert file.closed == (not can_lock)
+        remove(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(ValueError, match="mine"), replaced(tmp_path / "a") as file:
+        raise ValueError("mine")
+    assert file.closed
+    assert not [*tmp_path.iterdir()]

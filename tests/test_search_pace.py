@@ -14,7 +14,7 @@ from tiny_training import Squares, tiny_architecture, tiny_recipe
 class _Training:
     """A training whose steps take scripted seconds, one thread or several."""
 
-    compute = SimpleNamespace(device=torch.device("cpu"))
+    compute = SimpleNamespace(device=torch.device("cpu"), wait_for_device=lambda: None)
     length = SimpleNamespace(half_steps=0, total_steps=4)
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, together_s: float) -> None:
@@ -27,6 +27,7 @@ class _Training:
             monotonic=lambda: self.wall_s,
         )
         monkeypatch.setattr(pace, "time", clocks)
+        monkeypatch.setattr(pace.bundle, "clock_is_coarse", lambda: False)
 
     def step(self, *, half_size: bool) -> None:
         if half_size:
@@ -54,6 +55,32 @@ def test_threads_that_are_held_up_are_tried_once(monkeypatch: pytest.MonkeyPatch
     training = _Training(monkeypatch, together_s=100.0)
     pace._step_times(training)  # type: ignore[arg-type]
     assert training.wall_s < 2 * 100.0
+
+
+def test_a_clock_in_long_steps_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the clock on the wall counts alone."""
+    training = _Training(monkeypatch, together_s=100.0)
+    monkeypatch.setattr(pace.bundle, "clock_is_coarse", lambda: True)
+    assert pace._step_times(training) == pytest.approx((3.0, 3.0))  # type: ignore[arg-type]
+
+
+def test_a_step_lasts_until_the_accelerator_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that a step has queued is part of it, and of no other."""
+    training, queued_s = _Training(monkeypatch, together_s=0.1), [0.0]
+
+    def step(*, half_size: bool) -> None:
+        training.wall_s += 0.125
+        queued_s[0] += 1.0 if half_size else 4.0
+
+    def wait_for_device() -> None:
+        training.wall_s, queued_s[0] = training.wall_s + queued_s[0], 0.0
+
+    training.step = step  # type: ignore[method-assign]
+    training.length = SimpleNamespace(half_steps=2, total_steps=4)
+    training.compute = SimpleNamespace(device=torch.device("cuda"), wait_for_device=wait_for_device)
+    expected_s = 0.125 + (1.0 + 4.0) / 2
+    for found_s in (*pace._step_times(training), pace._seconds_together(training)):  # type: ignore[arg-type]
+        assert found_s == pytest.approx(expected_s)
 
 
 def test_steps_on_small_images_count_by_their_share(monkeypatch: pytest.MonkeyPatch) -> None:

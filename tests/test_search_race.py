@@ -19,6 +19,7 @@ from tapetum.progress import ProgressCallback
 from tapetum.search import RACES, RaceResult, plan
 from tapetum.search.pace import Pace
 from tapetum.search.race import _going_on
+from tapetum.search.starting import none_trained
 from tapetum.search.utility import Place
 from tiny_race import Here, blind, field, race_here, seeing, tiny_recipe
 
@@ -235,6 +236,13 @@ def test_a_race_without_a_sound_candidate_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no candidate can be trained"):
         race_here(tmp_path / "race", (odd, odd_too))
     assert not _rung_files(tmp_path / "race")
+
+
+def test_a_race_that_lacks_memory_is_told_to_have_fewer_workers() -> None:
+    """Other faults keep their own remedy."""
+    full = none_trained("a: CUDA out of memory. Tried to allocate 2 MiB", "choose others")
+    assert "fewer --workers" in full.remedy
+    assert none_trained("a: it has no labels", "choose others").remedy == "choose others"
 
 
 def test_without_time_the_first_candidate_is_taken(

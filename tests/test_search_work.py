@@ -22,6 +22,7 @@ from tapetum.search import worker
 from tapetum.search.pace import Pace, Paces, Pacing, joined
 from tapetum.search.work import Outcome, Piece, Task, Work, perform
 from tapetum.search.workers import Workers, open_workers, perform_all
+from tapetum.training import ShortTraining
 from tiny_race import Dots, blind, seeing, tiny_recipe
 
 HERE = Path(__file__).parent
@@ -221,6 +222,13 @@ def test_a_worker_process_performs_pieces_to_the_same_bits(
     with open_workers(1) as workers:
         assert not _perform_all(workers, works)
     assert [_outcome(work) for work in works] == here
+
+
+def test_as_many_workers_start_as_can_train_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a number is given."""
+    monkeypatch.setattr(ShortTraining, "most_at_once", lambda: 3)
+    with open_workers() as by_default, open_workers(1) as one:
+        assert (by_default.size, one.size) == (3, 1)
 
 
 def test_more_workers_than_cores_are_refused() -> None:

@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from tapetum import allocator
-from tapetum.training import prepare_process
-from tapetum.training.process import process_settings, training_device
+from tapetum.training import ShortTraining, prepare_process
+from tapetum.training.process import TRAINING_GIB, process_settings, training_device
 
 SUITED_THEN_PREPARED = """
 from tapetum.training import Recipe, prepare_process
@@ -77,3 +78,21 @@ def test_bf16_is_for_processors_that_are_quick_in_it(
     monkeypatch.setattr("tapetum.training.process.CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
     assert process_settings().bf16_pays == pays
+
+
+@pytest.mark.parametrize(
+    ("kind", "free", "expected"),
+    [("cpu", 0, 16), ("cuda", 4.5, 4), ("cuda", 0.5, 1), ("cuda", 99, 16), ("mps", 3.5, 3)],
+)
+def test_trainings_at_once_have_a_core_and_memory_each(
+    kind: str, free: float, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An accelerator with memory for fewer than there are cores runs fewer, but one at least."""
+    found = None if kind == "cpu" else torch.device(kind)
+    free_bytes = int(free * TRAINING_GIB * 2**30)
+    cuda = SimpleNamespace(mem_get_info=lambda: (free_bytes, 2 * free_bytes))
+    mps = SimpleNamespace(recommended_max_memory=lambda: free_bytes)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: found)
+    monkeypatch.setattr(torch, "get_device_module", lambda _: cuda if kind == "cuda" else mps)
+    monkeypatch.setattr("tapetum.training.process.usable_cores", lambda: 16)
+    assert ShortTraining.most_at_once() == expected

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from tapetum.errors import InputError
 from tapetum.losses import EQUATION_1
 from tapetum.noise import PAPER_SIGMAS, generator_for
+from tapetum.search import choose_search_recipe
 from tapetum.training.recipe import PUBLISHED, QUICK, RECIPES, Recipe
 from tiny_training import tiny_recipe
 
@@ -59,6 +61,19 @@ def test_bf16_is_kept_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("tapetum.training.recipe.bf16_pays", lambda: False)
     assert QUICK.suited() == QUICK.adjusted(precision="fp32")
     assert PUBLISHED.suited() == PUBLISHED
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
+def test_channels_stand_last_only_where_gradients_are_right(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On MPS batch normalisations err with channels last, in trainings as in searches."""
+    found = None if kind == "cpu" else torch.device(kind)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: found)
+    assert QUICK.channels_last
+    assert QUICK.adjusted(precision="fp32").suited().channels_last == (kind != "mps")
+    assert choose_search_recipe("swift").channels_last == (kind != "mps")
+    assert not PUBLISHED.suited().channels_last
 
 
 def test_the_default_training_shows_weak_noise_and_none() -> None:

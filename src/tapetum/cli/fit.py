@@ -67,7 +67,11 @@ TOTAL_MINUTES = option(
     rule=options.MINUTES,
 )
 WORKERS = option(
-    None, LESS, "Trainings of the race at the same time.", rule=options.COUNT, shown="one per core"
+    None,
+    LESS,
+    "Trainings of the race at the same time.",
+    rule=options.COUNT,
+    shown="one per core, fewer on a small GPU",
 )
 RAY = option(None, LESS, "Ray cluster that trains in the race.", metavar="ADDRESS")
 MINUTES = option(

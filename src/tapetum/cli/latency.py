@@ -41,6 +41,7 @@ OPERATORS = option(8, LESS, options.OPERATORS_HELP, rule=options.OPERATORS)
 DECODER = option("conv", LESS, options.DECODER_HELP, metavar="NAME")
 UP = option("transposed_conv", LESS, options.UP_HELP, metavar="NAME")
 LEARNS_DEPTH = option(False, LESS, options.DEPTH_HELP, "--learn-depth")
+PYTHON_HELP = "Python of the device of --ssh; a relative path begins in the home folder there."
 FOR_PRICES = {"operators", "decoder", "up", "learns_depth"}
 FOR_FAST = {"target_ms", "precision"}
 IN_A_FILE = {*FOR_PRICES, "channels", "classes"}  # of a space
@@ -179,7 +180,7 @@ def measure(
     max_rounds: int = option(
         50, LESS, "The most times that each network is timed.", rule=options.COUNT
     ),
-    python: str = option("python3", LESS, "Python of the device of --ssh.", metavar="PROGRAM"),
+    python: str = option("python3", LESS, PYTHON_HELP, metavar="PROGRAM"),
     ssh_option: list[str] | None = option(
         None, LESS, "Option of ssh and scp, such as -oPort=2222; can be repeated.", metavar="TEXT"
     ),

@@ -16,6 +16,7 @@ from tapetum.evaluation.filters import FILTERED_IMAGES, has_filters
 from tapetum.evaluation.score import measured, num_compared
 from tapetum.evaluation.subject import Answer
 from tapetum.images import DecodedImage
+from tapetum.latency import bundle
 from tapetum.noise import Noise, Protocol
 from tapetum.runtime import Preparation
 
@@ -78,16 +79,17 @@ def scoring_pace(
     level = None if dataset.info.is_paired else noises[len(noises) // 2]
     kinds = [(False, False), (True, False)] + [(True, True)] * has_filters()
     seconds: list[list[float]] = []
+    clock = time.perf_counter if bundle.clock_is_coarse() else time.thread_time
 
     def view(sample: Sample, is_compared: bool, is_filtered: bool) -> float:
-        begun_s = time.thread_time()
+        begun_s = clock()
         measured(subject, sample, level, protocol, 0, is_compared, is_filtered)
-        return time.thread_time() - begun_s
+        return clock() - begun_s
 
     for index in images.spread(1 + MOST_IMAGES):
-        begun_s = time.thread_time()
+        begun_s = clock()
         sample = images.sample(index)
-        seconds.append([time.thread_time() - begun_s, *(view(sample, *kind) for kind in kinds)])
+        seconds.append([clock() - begun_s, *(view(sample, *kind) for kind in kinds)])
         if len(seconds) > 1 and np.sum(seconds[1:]) > LONGEST_S:
             break
     # The first image loads what the others find loaded.

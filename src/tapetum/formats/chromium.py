@@ -181,7 +181,7 @@ def _started(command: Sequence[str], home: str) -> tuple[subprocess.Popen[bytes]
     program, *options = command
     process = subprocess.Popen(  # noqa: S603  (the program that is installed here)
         [
-            *(sys.executable, "-c", _CONNECT, *map(str, given), program, *options, *sandbox),
+            *(sys.executable, "-P", "-c", _CONNECT, *map(str, given), program, *options, *sandbox),
             *(f"--user-data-dir={home}", "about:blank"),
         ],
         stdin=subprocess.DEVNULL,

@@ -118,7 +118,7 @@ def fit(
         total_minutes: Time of everything, in minutes: race and trainings are shortened to fit,
             again where another measurement has to be waited for.
         workers: Trainings of a race at the same time; by default one per core, here or in the Ray
-            cluster.
+            cluster, and fewer on a small GPU.
         ray: Address of a Ray cluster that trains the candidates of a race.
         controls: Whether to train other networks for comparison; by default for ``tf-nas``. They
             can be added later, with ``resume``.

@@ -113,7 +113,8 @@ def peak_memory_mb(files: Sequence[NetworkFile], threads: int) -> float | None:
     Python and its libraries are included. None where the system does not tell.
     """
     given = (json.dumps(files[0].arguments), str(threads), *(file.name for file in files))
-    command = [sys.executable, "-c", _CHILD, *given]
+    # -P: the current folder must not provide modules.
+    command = [sys.executable, "-P", "-c", _CHILD, *given]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     with suppress(ValueError, IndexError):
         return float(done.stdout.split()[-1])

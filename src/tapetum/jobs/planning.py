@@ -22,7 +22,6 @@ from tapetum.jobs.remedies import timed_remedies
 from tapetum.jobs.request import FitRequest, OpenedRequest, ShapeSettings
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, probe_widths, time_interleaved
 from tapetum.progress import ProgressCallback, in_words, step
-from tapetum.provenance import usable_cores
 from tapetum.runtime import Precision
 from tapetum.search import (
     FeasibleRange,
@@ -35,7 +34,7 @@ from tapetum.search import (
     propose,
     refusal,
 )
-from tapetum.training import Recipe
+from tapetum.training import Recipe, ShortTraining
 
 __all__ = ["make_plans"]
 
@@ -64,7 +63,9 @@ def make_plans(
     settings = opened.request.method
     require_time(targets, settings.method, getattr(settings, "total_minutes", None))
     started_s = time.monotonic() if started_s is None else started_s
-    planning = _Planning(opened, tuple(targets), workers or usable_cores(), dict(known))
+    planning = _Planning(
+        opened, tuple(targets), workers or ShortTraining.most_at_once(), dict(known)
+    )
     return planning.plans(started_s), planning.timed
 
 

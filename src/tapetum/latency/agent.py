@@ -9,8 +9,10 @@ same functions.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
+import math
 import os
 import platform
 import statistics
@@ -20,14 +22,22 @@ import zipfile
 from typing import Any, Callable, NamedTuple, Sequence  # noqa: UP035  (Python 3.8)
 
 __all__ = [
-    *("FORMAT", "JOB", "WIDTH", "Bench", "Round", "core_share", "cpu_model", "main", "measure"),
-    *("session_options", "time_pass", "time_round"),
+    *("COARSE", "FORMAT", "JOB", "WIDTH", "Bench", "Round", "clock_is_coarse", "core_share"),
+    *("cpu_model", "main", "measure", "session_options", "time_pass", "time_round"),
 ]
 
 FULL_SHARE = 0.95  # of the core; a pass that got less was preempted
 PATIENCE = 4  # times the passes and the time of a round are spent on a core that is shared
+COARSE_MS = 0.1  # a clock in longer steps does not tell what share of a core a short pass got
+MOST_READINGS = 200_000  # of such a clock, some 50 ms: it may stand still
 MOST_PASSES = 100_000  # in one round, so that a clock that stands still cannot hang a measurement
+WRITTEN_EVERY = 10  # networks, so that an interruption costs few
 SLOWER = 2.0  # times the multiply-adds of a network that was too slow: such networks are left out
+
+COARSE = (
+    "the processor's time is counted in long steps here, so that it is not known whether other "
+    "programs use the cores; end them while networks are timed"
+)
 
 FORMAT, JOB = "tapetum-device-timings", "job.json"
 WIDTH = "width"  # the family of what tells the grid of widths, of which none is left out
@@ -99,8 +109,11 @@ def time_round(
             :data:`PATIENCE` times as many are run; where still too few were left alone, the
             processor's time of those that got most of the core counts.
         min_ms: The least time of them.
-        threads: Inference threads; None where the processor does not compute, as with a GPU.
+        threads: Inference threads; None where the processor does not compute, as with a GPU.  Where
+            the processor's time is counted in long steps, its share is not judged either.
     """
+    if clock_is_coarse():
+        threads = None
     _time_passes(forward, warmups, warmup_ms, threads=None)
     timed = _time_passes(forward, min_passes, min_ms, threads=threads)
     kept = [one.wall_ms for one in timed if not one.is_preempted]
@@ -140,6 +153,28 @@ def time_pass(forward: ForwardPass, threads: int | None) -> Pass:
         return Pass(wall_ns / 1e6, 1.0)
     process_ns, caller_ns = time.process_time_ns() - process_ns, time.thread_time_ns() - caller_ns
     return Pass(wall_ns / 1e6, min(1.0, max(caller_ns, process_ns / threads) / wall_ns))
+
+
+@functools.lru_cache(maxsize=1)
+def clock_is_coarse() -> bool:
+    """Return whether the processor's time is counted in steps too long for one pass.
+
+    Windows counts it in steps of 15.6 ms (cpython #135304), whatever it says.
+    """
+    return max(map(tick_ms, (time.thread_time_ns, time.process_time_ns))) > COARSE_MS
+
+
+def tick_ms(clock: Callable[[], int]) -> float:
+    """Return the least of three steps of a clock in nanoseconds; infinite where it stands still."""
+    past, steps = clock(), [math.inf]
+    for _ in range(MOST_READINGS):
+        now = clock()
+        if now > past:
+            steps.append((now - past) / 1e6)
+            past = now
+        if len(steps) > 3:
+            break
+    return min(steps)
 
 
 def cpu_fields() -> dict[str, str]:
@@ -185,8 +220,10 @@ class Bench:
             import onnxruntime
         except ImportError as error:
             sys.exit(
-                f"{error.name} is not installed on this device: install it with "
-                "'python3 -m pip install numpy onnxruntime', and run the bundle again"
+                f"{error.name} is not installed for this Python: make a virtual environment with "
+                "'python3 -m venv ~/venv', then '~/venv/bin/python -m pip install numpy "
+                "onnxruntime', and run the bundle with that Python (over ssh: --python "
+                "venv/bin/python)"
             )
         self.archive, self.numpy, self.runtime = archive, numpy, onnxruntime
         self.content = archive.read(JOB)
@@ -227,13 +264,18 @@ class Bench:
 
 
 def measure(bench: Bench, found: dict[str, Any], out: str) -> None:
-    """Time all networks, round after round, until the time is over; each round is written."""
+    """Time all networks, round after round, until the time is over, and go on from what is there.
+
+    What was found is written after every few networks, and after each round.
+    """
     job, rounds = bench.job, found["rounds"]
     networks, end = job["networks"], time.monotonic() + 60 * job["minutes"]
-    too_slow: dict[str, float] = {}  # multiply-adds, by number format
-    for number in range(len(rounds[0]) if rounds else 0, job["most_rounds"]):
+    too_slow = limits(job, rounds)
+    for number in range(min(map(len, rounds), default=0), job["most_rounds"]):
         for index, network in enumerate(networks):
             past = rounds[index]
+            if len(past) > number:
+                continue  # it was timed before an interruption
             limit = too_slow.get(network["precision"])
             is_left_out = limit is not None and network["multiply_adds"] > limit
             is_left_out &= network["family"] != WIDTH
@@ -241,15 +283,31 @@ def measure(bench: Bench, found: dict[str, Any], out: str) -> None:
             if is_left_out or (number and time.monotonic() > end):
                 past.append(None)
                 continue
-            timed = bench.time(network)
-            past.append(timed)
-            if timed.median_ms > job["longest_ms"]:
+            past.append(bench.time(network))
+            if is_too_slow(job, past):
                 too_slow.setdefault(network["precision"], SLOWER * network["multiply_adds"])
+            if (index + 1) % WRITTEN_EVERY == 0:
+                write(out, found)
             say(f"round {number + 1} of {job['most_rounds']}: {index + 1} of {len(networks)}")
         write(out, found)
         if time.monotonic() > end:
             break
     sys.stderr.write("\n")
+
+
+def limits(job: dict[str, Any], rounds: Sequence[Sequence[Any]]) -> dict[str, float]:
+    """Return the multiply-adds above which networks are left out, by number format."""
+    found: dict[str, float] = {}
+    for network, past in zip(job["networks"], rounds):  # noqa: B905  (Python 3.8)
+        if is_too_slow(job, past):
+            found.setdefault(network["precision"], SLOWER * network["multiply_adds"])
+    return found
+
+
+def is_too_slow(job: dict[str, Any], past: Sequence[Any]) -> bool:
+    """Return whether a network was slower than needed when it was timed last."""
+    timed = [Round(*one) for one in past if one is not None]
+    return bool(timed) and timed[-1].median_ms > job["longest_ms"]
 
 
 def say(text: str) -> None:
@@ -300,6 +358,8 @@ def main(arguments: Sequence[str] | None = None, bundle: str | None = None) -> N
     with zipfile.ZipFile(path) as archive:
         bench = Bench(archive)
         found = started(bench, asked.out)
+        if clock_is_coarse():
+            sys.stderr.write(f"{COARSE}\n")
         measure(bench, found, asked.out)
     if not asked.quiet:  # else the result is fetched
         sys.stderr.write(f"wrote {asked.out}; copy it back, for 'tapetum fit --latency'\n")

@@ -5,15 +5,17 @@ default on some processors is bf16.  Another runtime, such as eager torch, only 
 :class:`Runtime`.
 """
 
+import logging
 import sys
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import InputError, nearest, needs_extra
+from tapetum.latency import agent
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.timing import ForwardPass
@@ -28,6 +30,8 @@ __all__ = [
     "load_openvino",
     "watched_threads",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
@@ -176,8 +180,20 @@ RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime(), "openvino": Ope
 
 
 def watched_threads(runtime: Runtime, conditions: Conditions) -> int | None:
-    """Return the threads whose time tells preempted passes; None where a GPU computes."""
-    return conditions.threads if runtime.uses_cores else None
+    """Return the threads whose time tells preempted passes; None where a GPU computes.
+
+    Where no thread's time tells them, it warns.
+    """
+    if not runtime.uses_cores:
+        return None
+    _warn_of_coarse_clock()
+    return conditions.threads
+
+
+@lru_cache(maxsize=1)  # once
+def _warn_of_coarse_clock() -> None:
+    if agent.clock_is_coarse():
+        _log.warning(agent.COARSE)
 
 
 def find_runtime(name: str) -> Runtime:

@@ -121,10 +121,17 @@ def replaced(path: Path, *, check: Callable[[Path], None] | None = None) -> Iter
                 check(temporary)
             os.replace(temporary, path)
         except BaseException:
+            if fcntl is None:
+                _close(file)  # Windows removes no open file; elsewhere the lock stays until then
             temporary.unlink(missing_ok=True)
-            with suppress(OSError):
-                file.close()  # a full disk would fail once more, without a name
+            _close(file)
             raise
+
+
+def _close(file: BinaryIO) -> None:
+    """Close a file that is given up: a full disk would fail once more, without a name."""
+    with suppress(OSError):
+        file.close()
 
 
 def hidden_beside(path: Path, ending: str) -> Path:

@@ -11,7 +11,8 @@ comparable:
 - *The median* of the turns is taken, and then that of all workers, which measure at the same time:
   so they share caches and memory as they will in the race.
 
-On an accelerator, which works while the process waits, the wall clock is read instead.
+On an accelerator, which works while the process waits, the wall clock is read instead, once what is
+queued there is done; also on a machine that counts the processor's time in long steps.
 """
 
 import time
@@ -26,9 +27,10 @@ from pydantic import PositiveFloat
 
 from tapetum.arch import Architecture
 from tapetum.data import ImageDataset, open_stored
+from tapetum.latency import bundle
 from tapetum.nn import TrainableNetwork, build
 from tapetum.records import Record
-from tapetum.training import Recipe, ShortTraining
+from tapetum.training import Compute, Recipe, ShortTraining
 
 __all__ = ["Pace", "Paces", "Pacing", "StepTimes", "joined", "step_times"]
 
@@ -100,8 +102,8 @@ class Pacing(Record):
             for runner in runners:
                 runner.take_step()
         wall_s, cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
-        on_cpu = all(runner.on_cpu for runner in runners)
-        waiting = wall_s / max(cpu_s, 1e-9) if on_cpu else 1.0
+        counts_cpu = all(runner.clock is time.process_time for runner in runners)
+        waiting = wall_s / max(cpu_s, 1e-9) if counts_cpu else 1.0
         return Paces(
             paces=tuple(runner.pace(waiting, opening_s) for runner in runners), waiting=waiting
         )
@@ -112,15 +114,26 @@ def _endless(network: TrainableNetwork, recipe: Recipe, images: ImageDataset) ->
     return ShortTraining(network, recipe.adjusted(steps=_MANY_STEPS), images)
 
 
+def _clock_of(compute: Compute) -> _Clock:
+    """Return the processor's time where that tells how long a step takes, else the wall clock."""
+    counts_cpu = compute.device.type == "cpu" and not bundle.clock_is_coarse()
+    return time.process_time if counts_cpu else time.perf_counter
+
+
 def _mean_step_s(training: ShortTraining, clock: _Clock) -> float:
     """Return the mean time of a step over a whole training, of which the sizes of images differ."""
+
+    def now() -> float:
+        training.compute.wait_for_device()
+        return clock()
+
     length, mean_s = training.length, 0.0
     half = length.half_steps / length.total_steps
     for is_half, share in ((True, half), (False, 1 - half)):
         if share:
-            start = clock()
+            start = now()
             training.step(half_size=is_half)
-            mean_s += share * (clock() - start)
+            mean_s += share * (now() - start)
     return mean_s
 
 
@@ -129,14 +142,15 @@ class _Runner:
 
     def __init__(self, architecture: Architecture, recipe: Recipe, images: ImageDataset) -> None:
         self.times: list[float] = []
-        self.fault, self.on_cpu = "", True
-        start = time.process_time()
+        self.fault, self.clock = "", time.process_time
+        starts = {clock: clock() for clock in (time.process_time, time.perf_counter)}
         with self._faults_kept():
             network = build(architecture, seed=recipe.seed)
             self.training = _endless(network, recipe, images)
-            self.on_cpu = self.training.compute.device.type == "cpu"
+            self.clock = _clock_of(self.training.compute)
             self.training.step()
-        self.first_s = time.process_time() - start
+            self.training.compute.wait_for_device()
+        self.first_s = self.clock() - starts[self.clock]
 
     @contextmanager
     def _faults_kept(self) -> Iterator[None]:
@@ -149,9 +163,8 @@ class _Runner:
     def take_step(self) -> None:
         if self.fault:
             return
-        clock = time.process_time if self.on_cpu else time.perf_counter
         with self._faults_kept():
-            self.times.append(_mean_step_s(self.training, clock))
+            self.times.append(_mean_step_s(self.training, self.clock))
 
     def pace(self, waiting: float, opening_s: float) -> Pace:
         if self.fault:
@@ -217,9 +230,12 @@ def _step_times(training: ShortTraining) -> StepTimes:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     start, start_cpu = time.perf_counter(), time.process_time()
-    alone_s = _median_seconds(training, time.process_time)
+    clock = _clock_of(training.compute)
+    alone_s = _median_seconds(training, clock)
     wall_s, cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
-    now_s = alone_s * max(1.0, wall_s / max(cpu_s, 1e-9))
+    now_s = alone_s
+    if clock is time.process_time:
+        now_s *= max(1.0, wall_s / max(cpu_s, 1e-9))
     torch.set_num_threads(threads)
     if threads == 1:
         return StepTimes(alone_s, now_s)

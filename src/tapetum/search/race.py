@@ -30,14 +30,14 @@ from statistics import median
 
 from tapetum.arch import Architecture
 from tapetum.data import ImageDataset, open_stored, store_images
-from tapetum.errors import DataError, InputError, TrainingError
+from tapetum.errors import DataError, InputError
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import Provenance, stamp
 from tapetum.records import Folder, faults_are_ours
 from tapetum.search import plan
 from tapetum.search.judge import Measures, num_levels
 from tapetum.search.race_records import RACES, Entry, RaceRequest, RaceResult, Rung, Spent
-from tapetum.search.starting import Start, Starter
+from tapetum.search.starting import Start, Starter, none_trained
 from tapetum.search.utility import Doubling, Place, Prefer, order
 from tapetum.search.work import Outcome, Piece, Work
 from tapetum.search.workers import Workers, open_workers, perform_all
@@ -262,10 +262,8 @@ class _Racing:
         if all(outcome.fault for outcome in outcomes):
             for piece in pieces:
                 piece.out.unlink()  # another try may go well
-            raise TrainingError(
-                f"no candidate can be trained: {outcomes[0].fault}",
-                "correct this and run the same command again with --resume",
-            )
+            remedy = "correct this and run the same command again with --resume"
+            raise none_trained(outcomes[0].fault, remedy)
         return _ordered(outcomes, self.request, seconds)
 
     def _pieces(

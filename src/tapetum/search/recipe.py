@@ -178,7 +178,7 @@ def choose_search_recipe(
     noise: str | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> SearchRecipe:
-    """The recipe of a name or a JSON file, with some of it changed.
+    """The recipe of a name or a JSON file, with some of it changed, as it suits this machine.
 
     Args:
         name: Of a recipe, or a path that ends in ``.json``.
@@ -208,4 +208,4 @@ def choose_search_recipe(
         wanted.setdefault("cooling", recipe.cooling ** (1 / share))
         haste = min(max(1.0, 1 / share), MOST_HASTE)
         wanted.setdefault("alpha_learning_rate", haste * recipe.alpha_learning_rate)
-    return changed(recipe, wanted, what=f"search recipe {name!r}")
+    return changed(recipe, wanted, what=f"search recipe {name!r}").suited()

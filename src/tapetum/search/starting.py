@@ -15,10 +15,17 @@ from tapetum.search.race_records import RaceRequest
 from tapetum.search.work import Work
 from tapetum.search.workers import Workers, perform_all
 
-__all__ = ["Start", "Starter"]
+__all__ = ["Start", "Starter", "none_trained"]
 
 PACE_SHARE = 0.04  # of the minutes go to the turns of measuring the pace
 BUSY = 1.3  # seconds of the wall clock for one of the processor
+
+
+def none_trained(fault: str, remedy: str) -> TrainingError:
+    """Return the error of a race without a sound candidate."""
+    if "out of memory" in fault.lower():
+        remedy = "give fewer --workers, or end what else uses the memory"
+    return TrainingError(f"no candidate can be trained: {fault}", remedy)
 
 
 class Start(Record):
@@ -82,7 +89,7 @@ class Starter:
             if pace.fault
         ]
         if not chosen:
-            raise TrainingError(f"no candidate can be trained: {notes[0]}", "choose others")
+            raise none_trained(notes[0], "choose others")
         faults = len(notes)
         known = [pace.step_s for _, pace in chosen if pace.step_s is not None]
         notes += self._too_few(len(request.candidates) - faults, len(chosen), median(known))
@@ -147,7 +154,7 @@ class Starter:
 
         def give_up(work: Work, fault: str) -> None:
             del work
-            remedy = f"use fewer workers than {self.pool.size}, or free some memory"
+            remedy = f"give fewer --workers than {self.pool.size}, or free some memory"
             raise TrainingError(f"the pace cannot be measured: {fault}", remedy)
 
         perform_all(self.pool, works, tick=lambda _: None, give_up=give_up)

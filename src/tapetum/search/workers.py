@@ -24,7 +24,7 @@ from tapetum.progress import stop_requests
 from tapetum.provenance import require_cores, usable_cores
 from tapetum.runtime import bulk
 from tapetum.search.work import Task, Work, perform
-from tapetum.training import prepare_process
+from tapetum.training import ShortTraining, prepare_process
 
 __all__ = ["Workers", "open_workers", "perform_all"]
 
@@ -55,8 +55,9 @@ def open_workers(workers: int | None = None, ray: str | None = None) -> Iterator
     """Start workers, which end with the context.
 
     Args:
-        workers: Number of processes on this machine, by default one a core; or of tasks at once
-            on the cluster, by default as many as it has cores.
+        workers: Number of processes on this machine, by default one a core, or fewer on a GPU
+            that has no memory for so many; or of tasks at once on the cluster, by default as many
+            as it has cores.
         ray: Address of a Ray cluster whose machines see the same files under the same paths;
             ``local`` starts one here.
 
@@ -67,7 +68,7 @@ def open_workers(workers: int | None = None, ray: str | None = None) -> Iterator
     if ray is None:
         if workers is not None:
             require_cores(workers, "workers")
-        here = _LocalWorkers(workers or usable_cores())
+        here = _LocalWorkers(workers or ShortTraining.most_at_once())
         try:
             yield here
         finally:

@@ -107,6 +107,11 @@ class Compute:
         """Wait for all processes."""
         self.accelerator.wait_for_everyone()
 
+    def wait_for_device(self) -> None:
+        """Wait until the device has done what is queued, before a clock is read."""
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize()
+
     def batches(
         self,
         recipe: BaseRecipe,
@@ -144,9 +149,11 @@ class Compute:
         return moved._replace(noisy=noisy, clean=clean)
 
     def _move(self, tensor: Tensor) -> Tensor:
-        if self.device.type == "cuda":
+        can_pin = self.device.type == "cuda"
+        if can_pin:
             tensor = tensor.pin_memory()  # without it a copy cannot overlap with the computation
-        return tensor.to(self.device, non_blocking=True)
+        # MPS would read memory of other tensors that was freed meanwhile (pytorch #139550).
+        return tensor.to(self.device, non_blocking=can_pin)
 
     def share_gradients(self, module: nn.Module) -> None:
         """Replace each gradient by its mean over the processes.

@@ -23,7 +23,16 @@ from tapetum import allocator
 from tapetum.provenance import usable_cores
 from tapetum.records import Record
 
-__all__ = ["ProcessSettings", "bf16_pays", "prepare_process", "process_settings", "training_device"]
+__all__ = [
+    "ProcessSettings",
+    "bf16_pays",
+    "most_trainings",
+    "prepare_process",
+    "process_settings",
+    "training_device",
+]
+
+TRAINING_GIB = 2  # of an accelerator: its context and kernels, and the networks of a race
 
 # Words of /proc/cpuinfo, all of a set: Intel's tiles, Arm, and AMD's vectors.  Intel has the latter
 # too, but without tiles a step in bf16 takes a quarter longer there than in fp32 (docs/log.md).
@@ -99,6 +108,29 @@ def process_settings() -> ProcessSettings:
 def training_device() -> torch.device:
     """Return the device of training: the accelerator that torch finds, or the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def most_trainings() -> int:
+    """Return how many trainings run here at once by default, each in a process of its own.
+
+    One a core; on an accelerator as many as have :data:`TRAINING_GIB` of its free memory, at least
+    one and at most one a core.
+    """
+    free = _free_bytes(training_device())
+    cores = usable_cores()
+    return cores if free is None else max(1, min(cores, free // (TRAINING_GIB * 2**30)))
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """Return the memory that is free on an accelerator; None on a CPU, or where it is not told."""
+    if device.type == "cpu":
+        return None
+    module = torch.get_device_module(device)
+    if hasattr(module, "mem_get_info"):
+        return int(module.mem_get_info()[0])
+    if hasattr(module, "recommended_max_memory"):  # MPS
+        return int(module.recommended_max_memory())
+    return None
 
 
 def _denormals_are_flushed() -> bool:

@@ -32,7 +32,7 @@ from tapetum.nn import Outputs
 from tapetum.noise import PAPER_SIGMAS, NoisePlan
 from tapetum.records import Record, changed
 from tapetum.training.batches import Batch
-from tapetum.training.process import bf16_pays
+from tapetum.training.process import bf16_pays, training_device
 from tapetum.training.sampler import class_weights
 
 __all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "Balance", "BaseRecipe", "Recipe"]
@@ -89,6 +89,20 @@ class BaseRecipe(Record):
         """Return the recipe with a balance for training images of so many of each class."""
         weights = () if how == "none" else class_weights(counts)
         return self.model_copy(update={"balance": how, "class_weights": weights})
+
+    def suited(self: B) -> B:
+        """Return the recipe as it is quick and right here.
+
+        It has bf16 only where that is quicker, and no channels last on MPS, where the gradients of
+        a batch normalisation were wrong then (pytorch #175189, #188371).  It starts no thread, so
+        that it may be called before :func:`~tapetum.training.prepare_process`.
+        """
+        changes: dict[str, Any] = {}
+        if self.precision == "bf16" and not bf16_pays():
+            changes["precision"] = "fp32"
+        if self.channels_last and training_device().type == "mps":
+            changes["channels_last"] = False
+        return self.model_copy(update=changes)
 
     @property
     def smallest_part(self) -> float:
@@ -240,16 +254,6 @@ class Recipe(BaseRecipe):
         if any(changes.get(name) is not None for name in LENGTHS):
             changes = {**dict.fromkeys(LENGTHS), **changes}
         return changed(self, changes, what=f"recipe {self.name!r}")
-
-    def suited(self) -> "Recipe":
-        """Return the recipe in the precision that is fast here: bf16 only where that is quicker.
-
-        It starts no thread, so that it may be called before
-        :func:`~tapetum.training.prepare_process`.
-        """
-        if self.precision == "bf16" and not bf16_pays():
-            return self.model_copy(update={"precision": "fp32"})
-        return self
 
 
 PUBLISHED = Recipe(

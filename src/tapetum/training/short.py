@@ -11,6 +11,7 @@ from tapetum.training.batches import Batch
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 from tapetum.training.length import Length
+from tapetum.training.process import most_trainings
 from tapetum.training.recipe import Recipe
 
 __all__ = ["ShortTraining"]
@@ -44,6 +45,11 @@ class ShortTraining:
             has_labels=bool(images.class_names),
         )
         self._batches: Iterator[Batch] = iter(())
+
+    @staticmethod
+    def most_at_once() -> int:
+        """Return how many trainings run on this machine at once by default, one a process."""
+        return most_trainings()
 
     def step(self, *, half_size: bool | None = None) -> None:
         """Move the weights by one batch.

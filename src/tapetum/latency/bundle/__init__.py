@@ -12,6 +12,7 @@ device that ssh reaches. Only ONNX Runtime on the processor is used there.
       graphs/*.onnx   each network, with weights that take little room
 """
 
+from tapetum.latency.agent import clock_is_coarse
 from tapetum.latency.bundle.found import RUNTIME, Bundled, DeviceTimings, Job
 from tapetum.latency.bundle.prices import open_table, table_of
 from tapetum.latency.bundle.remote import run_here, run_over_ssh
@@ -23,6 +24,7 @@ __all__ = [
     "DeviceTimings",
     "Job",
     "block_networks",
+    "clock_is_coarse",
     "open_table",
     "run_here",
     "run_over_ssh",

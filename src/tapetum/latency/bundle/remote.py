@@ -49,7 +49,8 @@ def run_over_ssh(
         bundle: The bundle.
         out: File for the result.
         host: ``user@device``, as ssh takes it.
-        python: Python of the device, which has numpy and ONNX Runtime.
+        python: Python of the device, which has numpy and ONNX Runtime. A relative path begins in
+            the home folder there.
         options: Options for both ssh and scp, such as ``-i KEY``.
 
     Raises:
@@ -66,7 +67,7 @@ def run_over_ssh(
     reached = f"{host} cannot be reached"
     _run([*ssh, f"mkdir -p {folder}"], reached)
     _run([*scp, str(bundle), f"{host}:{folder}/bundle.zip"], reached)
-    command = f"cd {folder} && {shlex.quote(python)} bundle.zip --quiet --out {RESULT}"
+    command = f"cd {folder} && {_program(python)} bundle.zip --quiet --out {RESULT}"
     _run([*ssh, command], f"the bundle failed on {host}")
     part = out.with_name(f".{out.name}.{digest}.part")
     try:
@@ -77,6 +78,13 @@ def run_over_ssh(
         part.unlink(missing_ok=True)
     _run([*ssh, f"rm -r {folder}"], reached)
     return timings
+
+
+def _program(name: str) -> str:
+    """Return the name of a program for a shell that has left the home folder."""
+    if "/" not in name or name.startswith("/"):
+        return shlex.quote(name)
+    return f'"$HOME"/{shlex.quote(name.removeprefix("~/"))}'
 
 
 def _digest(bundle: Path) -> str:

@@ -51,19 +51,37 @@ def ray_cluster(address: str, *, cpus: int | None = None) -> Iterator[Any]:
     import ray as installed
 
     ray: Any = installed  # its functions have few types
-    with tempfile.TemporaryDirectory(prefix="tapetum-ray-") as place:
+    with tempfile.TemporaryDirectory(prefix="tapetum-", dir=_short_folder()) as place:
         try:
             with _own_signals():
                 ray.init(**_options(address, place, cpus))
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(
-                f"cannot connect to the Ray cluster {address!r}: {error}",
-                f"check --ray, or use {LOCAL!r} to start one here",
-            ) from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _unreachable(address, error) from error
         try:
             yield ray
         finally:
             ray.shutdown()
+
+
+def _short_folder() -> str | None:
+    """Return where Ray's files go, whose sockets have a limit of 103 bytes for their path.
+
+    A folder for temporary files may have a long name, as on macOS; None takes it all the same.
+    """
+    is_usable = os.name == "posix" and os.access("/tmp", os.W_OK | os.X_OK)  # noqa: S108
+    return "/tmp" if is_usable else None  # noqa: S108  (a folder of our own is made in it)
+
+
+def _unreachable(address: str, error: Exception) -> InputError:
+    if address == LOCAL:
+        return InputError(
+            f"Ray cannot be started here: {error}",
+            "correct this, or leave --ray out: --workers uses this machine as well",
+        )
+    return InputError(
+        f"cannot connect to the Ray cluster {address!r}: {error}",
+        f"check --ray, or use {LOCAL!r} to start one here",
+    )
 
 
 def num_cpus(ray: Any) -> int:
