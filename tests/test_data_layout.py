@@ -172,6 +172,30 @@ def test_pairs_may_have_classes(tmp_path: Path) -> None:
     assert (layout.is_paired, layout.class_names, len(layout.train)) == (True, ("a", "b"), 8)
 
 
+@pytest.mark.parametrize(
+    ("noisy", "clean"),
+    [
+        ("noisy/clip{clip}/{{}}.png", "clean/clip{clip}/{{}}.png"),
+        ("clip{clip}/{{}}_noisy.png", "clip{clip}/{{}}_clean.png"),
+    ],
+)
+def test_clips_of_pairs_are_groups_where_pairs_are_requested(
+    tmp_path: Path, noisy: str, clean: str
+) -> None:
+    """Folders of pairs are classes, which is said with the options that make them groups."""
+    for clip in range(3):
+        draw_pairs(tmp_path, noisy.format(clip=clip), clean.format(clip=clip))
+    layout = find_layout(tmp_path)
+    assert layout.class_names == ("clip0", "clip1", "clip2")
+    assert any("add --layout pairs --group-by folder" in note for note in layout.notes)
+    layout = find_layout(tmp_path, Ask(layout="pairs", group_by="folder"))
+    assert (layout.is_paired, layout.class_names, len(layout.train)) == (True, (), 12)
+    assert {(one.path.parent.name, one.group) for one in layout.train} == {
+        (f"clip{clip}", f"clip{clip}/") for clip in range(3)
+    }
+    assert not any("no group" in note or "are classes" in note for note in layout.notes)
+
+
 def test_words_of_pairs_may_be_classes(tmp_path: Path) -> None:
     """Low and high are classes where images of one name show different things."""
     layout = find_layout(draw_pairs(tmp_path, "low/{}.png", "high/{}.png", alike=False))
