@@ -193,7 +193,8 @@ def test_clips_of_pairs_are_groups_where_pairs_are_requested(
     assert {(one.path.parent.name, one.group) for one in layout.train} == {
         (f"clip{clip}", f"clip{clip}/") for clip in range(3)
     }
-    assert not any("no group" in note or "are classes" in note for note in layout.notes)
+    assert not any("are classes" in note for note in layout.notes)
+    assert not layout.problems
 
 
 def test_words_of_pairs_may_be_classes(tmp_path: Path) -> None:
@@ -345,13 +346,13 @@ def test_impossible_requests_are_refused(tmp_path: Path, ask: Ask, problem: str)
 
 @pytest.mark.parametrize(("group_by", "said"), [("z(.)", "for 4 of 4"), ("folder", "no group")])
 def test_groups_that_are_not_found_are_said(tmp_path: Path, group_by: str, said: str) -> None:
-    """A note names the images for which --group-by finds no group."""
+    """A problem names the images for which --group-by finds no group."""
     draw_tree(tmp_path, {"a": 2, "b": 2})
-    assert any(said in note for note in find_layout(tmp_path, Ask(group_by=group_by)).notes)
+    assert any(said in one for one in find_layout(tmp_path, Ask(group_by=group_by)).problems)
 
 
 def test_groups_have_no_effect_on_given_parts(tmp_path: Path) -> None:
-    """A note says that --group-by does nothing where the folder has its own parts."""
+    """A problem says that --group-by does nothing where the folder has its own parts."""
     draw_tree(tmp_path, {f"{part}/{name}": 2 for part in ("train", "val") for name in "ab"})
-    notes = find_layout(tmp_path, Ask(group_by="^(.)")).notes
-    assert any("--group-by ^(.) has no effect" in note for note in notes)
+    problems = find_layout(tmp_path, Ask(group_by="^(.)")).problems
+    assert any("--group-by ^(.) has no effect" in one for one in problems)

@@ -98,6 +98,7 @@ class Layout(NamedTuple):
         is_paired: Whether images come with a noisy twin.
         notes: How the folder was understood, in sentences without a full stop.
         left_out: Files and folders that are not used, each with the reason.
+        problems: What was requested without an effect, in sentences without a full stop.
     """
 
     root: Path
@@ -108,6 +109,7 @@ class Layout(NamedTuple):
     is_paired: bool
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    problems: tuple[str, ...] = ()
 
     def key(self, path: Path) -> str:
         """Return the name of a file for splits and lists: relative, in NFC, with slashes."""
