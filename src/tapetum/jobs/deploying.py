@@ -437,7 +437,7 @@ def _images_of(package: Package, folder: str | Path, progress: ProgressCallback)
     form = {"channels": preparation.channels, "white": preparation.white}
     size_px = package.manifest.size_px
     given = {"seed": 0, "score_all": True, "size_px": size_px, "progress": progress, **form}
-    return open_logged(folder, trains=False, **given).validation
+    return open_logged(folder, **given).validation
 
 
 def _not_compared(reason: str) -> str:
