@@ -44,9 +44,10 @@ LAYOUTS = ("classes", "leaves", "flat", "pairs", "parts", "pooled")
 """How to read a folder that can be read in two ways.
 
 ``classes``: the folders directly in the folder are classes, whatever their names.  ``leaves``: the
-innermost folders are classes.  ``flat``: all images, without labels.  ``pairs``: noisy and
-clean images, in two folders or by their names, without labels.  ``parts``: training and validation as they are, without images of classes
-that training lacks.  ``pooled``: all parts together, split anew.
+innermost folders are classes.  ``flat``: all images, without labels.  ``pairs``: noisy and clean
+images, in two folders or by their names, without labels.  ``parts``: training and validation as
+they are, without images of classes that training lacks.  ``pooled``: all parts together, split
+anew.
 """
 
 AS_CLASSES = "add --layout classes"

@@ -261,7 +261,7 @@ def _validating(read: Read, train: PartFiles, base: Path, found: Findings) -> Pa
 
 
 def _with_problem_of_groups(layout: Layout, group_by: str | None) -> Layout:
-    """Return the layout with a problem where ``--group-by`` has no effect, or on few images alone."""
+    """Return the layout with a problem where ``--group-by`` has no effect or finds no group."""
     if group_by is None:
         return layout
     by_path = group_by != "folder"

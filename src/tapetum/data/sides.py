@@ -88,9 +88,10 @@ def _require_both(layout: Layout, sides: Sides, *, has_groups: bool) -> None:
             f"{shown} has no readable image for training of the class {quoted(poor)}{left_out}",
             "add images or remove empty class folders",
         )
-    units, one = ("groups", "all are of one group") if has_groups else ("files", "none is left for it")
-    no_two = f"no class has two {units}" if layout.class_names else one
-    few = f"of {len(layout.images):,} readable image(s) {no_two}{left_out}"
+    none_left = "all are of one group" if has_groups else "none is left for it"
+    no_two = f"no class has two {'groups' if has_groups else 'files'}"
+    why = no_two if layout.class_names else none_left
+    few = f"of {len(layout.images):,} readable image(s) {why}{left_out}"
     remedy = "add images of other groups, or change --group-by" if has_groups else "add images"
     for images, purpose in ((sides.train, "training"), (sides.validation, "validation")):
         if not images and layout.val is None:

@@ -65,9 +65,7 @@ def say(text: str) -> None:
         logging.getLogger("tapetum").warning("%s", text)
 
 
-def open_logged(
-    data: str | Path, *, learns_by: Protocol | None = None, **options: Any
-) -> Dataset:
+def open_logged(data: str | Path, *, learns_by: Protocol | None = None, **options: Any) -> Dataset:
     """Open a dataset as :func:`open_dataset` does, and print what a folder holds.
 
     Where a network learns from the images, by a protocol of noise, they may be too few.
