@@ -25,14 +25,15 @@ def helps() -> Iterator[tuple[str, str]]:
             yield f"{command.name} {parameter.opts[0]}", parameter.help or ""
 
 
-# Options that really have no default, or that of the length, which another option says.
-WITHOUT = {"labels", "layout", "group_by", "epochs", "steps", "ray", "beside", "data_root"}
+# Options that really have no default, the length, which another option says, and a flag.
+WITHOUT = {"labels", "layout", "group_by", "ray", "beside", "data_root"}
+WITHOUT |= {"epochs", "steps", "learns_depth"}
 
 
 @pytest.mark.parametrize("name", ["fit", "search", "train"])
 def test_a_default_that_is_not_the_value_itself_is_shown_in_words(name: str) -> None:
     """An option whose value is empty unless it is given says what happens then."""
-    (command,) = [one for one in commands.commands() if one.words == ["tapetum", name]]
+    (command,) = [one for one in commands.commands() if one.words == ("tapetum", name)]
     silent = {
         one.name
         for one in command.parameters
@@ -44,7 +45,7 @@ def test_a_default_that_is_not_the_value_itself_is_shown_in_words(name: str) -> 
 
 def test_the_defaults_in_words_are_those_of_the_recipe() -> None:
     """A change of the default recipes shows up in the help of ``tapetum train``."""
-    (command,) = [one for one in commands.commands() if one.words == ["tapetum", "train"]]
+    (command,) = [one for one in commands.commands() if one.words == ("tapetum", "train")]
     shown = {one.name: getattr(one, "show_default", "") for one in command.parameters}
     assert shown["recipe"] == f"{IMAGES.name}; for digits {QUICK.name}"
     ends = [(IMAGES.noise.low, IMAGES.noise.high), (QUICK.noise.levels[0], QUICK.noise.levels[-1])]

@@ -122,7 +122,8 @@ def describe_folder(
         remedy = "copy the files again, or add images"  # there were some before their pixels
         require_images(contents.layout.images, root, contents.layout.left_out, remedy)
     sides, refusal = _described_sides(contents, seed)
-    found = summarise(contents, sides, all_decoded=is_small, refusal=refusal)
+    found = summarise(contents, sides, all_decoded=is_small)
+    found = found if refusal is None else found.refused(refusal)
     return found.model_copy(update={"files": used_files(contents.layout, sides)})
 
 

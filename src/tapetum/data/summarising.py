@@ -12,7 +12,6 @@ from tapetum.data.layout import ImageFile, Layout, quoted
 from tapetum.data.splitting import Sides
 from tapetum.data.summary import FolderSummary, number_of_classes
 from tapetum.data.survey import Surveyed, ValueRange, look
-from tapetum.errors import DataError
 from tapetum.images import display_name
 
 __all__ = ["summarise", "used_files"]
@@ -21,17 +20,10 @@ _DEEP_BITS = 16
 _UNEVEN = 3.0  # ratio of the largest to the smallest class from which a dataset is uneven
 
 
-def summarise(
-    contents: Contents,
-    sides: Sides,
-    *,
-    all_decoded: bool = True,
-    refusal: DataError | None = None,
-) -> FolderSummary:
+def summarise(contents: Contents, sides: Sides, *, all_decoded: bool = True) -> FolderSummary:
     """Return the summary of a folder that is divided into two sides.
 
-    ``all_decoded`` says whether the files that cannot be decoded are left out, and ``refusal`` why
-    a training on the folder would be refused.
+    ``all_decoded`` says whether the files that cannot be decoded are left out.
     """
     layout, seen = contents.layout, contents.seen
     images = [*sides.train, *sides.validation]
@@ -73,11 +65,7 @@ def summarise(
         conflicts=_conflicts(contents),
         all_decoded=all_decoded,
         imbalance=_imbalance(train.classes),
-        problems=(
-            *layout.problems,
-            *(() if refusal is None else (f"it cannot be trained on: {refusal}",)),
-        ),
-        is_trainable=refusal is None,
+        problems=layout.problems,
     )
 
 

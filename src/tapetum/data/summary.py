@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import NonNegativeInt, PositiveInt
 
 from tapetum.data.survey import ValueRange
+from tapetum.errors import DataError
 from tapetum.records import Record
 
 __all__ = [
@@ -135,6 +136,11 @@ class FolderSummary(Record):
     def noted(self, note: str) -> "FolderSummary":
         """Return the summary with one more note."""
         return self.model_copy(update={"notes": (*self.notes, note)})
+
+    def refused(self, error: DataError) -> "FolderSummary":
+        """Return the summary of a folder on which a training is refused, for that reason."""
+        problems = (*self.problems, f"it cannot be trained on: {error}")
+        return self.model_copy(update={"problems": problems, "is_trainable": False})
 
     def facts(self, *, brief: bool = False) -> dict[str, str]:
         """Return the facts by name, each in a line; in brief without those that are as usual."""
