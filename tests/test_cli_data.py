@@ -46,6 +46,25 @@ def test_doubt_is_one_sentence(tmp_path: Path, layout: str) -> None:
     assert run("data", tmp_path, "--layout", layout).exit_code == 0
 
 
+@pytest.mark.parametrize("is_json", [False, True])
+def test_what_cannot_be_trained_on_has_a_row_and_the_exit_code_of_bad_input(
+    tmp_path: Path, is_json: bool
+) -> None:
+    """Classes of one group each are described whole, with a problem, and with exit code 2."""
+    draw_tree(tmp_path, {"a": 6, "b": 6})
+    result = run("data", tmp_path, "--group-by", "^(.)/", *["--json"] * is_json)
+    assert result.exit_code == 2
+    if is_json:
+        found = json.loads(result.stdout)
+        assert not found["is_trainable"]
+        (problem,) = found["problems"]
+    else:
+        (problem,) = [line for line in result.stdout.splitlines() if line.startswith("problems")]
+        assert "6 + 0" in result.stdout
+    assert "no image for validation: of 12 readable image(s) no class has two groups" in problem
+    assert "change --group-by" in problem
+
+
 @pytest.mark.slow
 def test_a_run_keeps_and_uses_its_split(tmp_path: Path) -> None:
     """A run keeps its lists; after images were added, evaluate scores the same and names them."""

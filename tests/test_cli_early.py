@@ -70,6 +70,11 @@ REFUSED = {
     "metrics.csv exists": ["calibrate", "{package}", "{photos}", "--out", "{run}/metrics.csv"],
     "--total-minutes 0.5 is too short": [*FIT_IT, "3", "--total-minutes", "0.5"],
     "--total-minutes 2 is too short": [*FIT_IT, "3,4", "--total-minutes", "2"],
+    "no architecture is given": ["train", "--data", "{photos}", "--out", "{new}"],
+    "the whole call cannot be timed in openvino; give --budget-includes network": [
+        *FIT_IT,
+        *("3", "--runtime", "openvino", "--budget-includes", "call"),
+    ],
     "there is no folder nowhere": [*SEARCH_IT[:1], "nowhere", *SEARCH_IT[2:], "1000"],
     "is not installed": train(),
 }

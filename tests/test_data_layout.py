@@ -172,6 +172,31 @@ def test_pairs_may_have_classes(tmp_path: Path) -> None:
     assert (layout.is_paired, layout.class_names, len(layout.train)) == (True, ("a", "b"), 8)
 
 
+@pytest.mark.parametrize(
+    ("noisy", "clean"),
+    [
+        ("noisy/clip{clip}/{{}}.png", "clean/clip{clip}/{{}}.png"),
+        ("clip{clip}/{{}}_noisy.png", "clip{clip}/{{}}_clean.png"),
+    ],
+)
+def test_clips_of_pairs_are_groups_where_pairs_are_requested(
+    tmp_path: Path, noisy: str, clean: str
+) -> None:
+    """Folders of pairs are classes, which is said with the options that make them groups."""
+    for clip in range(3):
+        draw_pairs(tmp_path, noisy.format(clip=clip), clean.format(clip=clip))
+    layout = find_layout(tmp_path)
+    assert layout.class_names == ("clip0", "clip1", "clip2")
+    assert any("add --layout pairs --group-by folder" in note for note in layout.notes)
+    layout = find_layout(tmp_path, Ask(layout="pairs", group_by="folder"))
+    assert (layout.is_paired, layout.class_names, len(layout.train)) == (True, (), 12)
+    assert {(one.path.parent.name, one.group) for one in layout.train} == {
+        (f"clip{clip}", f"clip{clip}/") for clip in range(3)
+    }
+    assert not any("are classes" in note for note in layout.notes)
+    assert not layout.problems
+
+
 def test_words_of_pairs_may_be_classes(tmp_path: Path) -> None:
     """Low and high are classes where images of one name show different things."""
     layout = find_layout(draw_pairs(tmp_path, "low/{}.png", "high/{}.png", alike=False))
@@ -321,13 +346,13 @@ def test_impossible_requests_are_refused(tmp_path: Path, ask: Ask, problem: str)
 
 @pytest.mark.parametrize(("group_by", "said"), [("z(.)", "for 4 of 4"), ("folder", "no group")])
 def test_groups_that_are_not_found_are_said(tmp_path: Path, group_by: str, said: str) -> None:
-    """A note names the images for which --group-by finds no group."""
+    """A problem names the images for which --group-by finds no group."""
     draw_tree(tmp_path, {"a": 2, "b": 2})
-    assert any(said in note for note in find_layout(tmp_path, Ask(group_by=group_by)).notes)
+    assert any(said in one for one in find_layout(tmp_path, Ask(group_by=group_by)).problems)
 
 
 def test_groups_have_no_effect_on_given_parts(tmp_path: Path) -> None:
-    """A note says that --group-by does nothing where the folder has its own parts."""
+    """A problem says that --group-by does nothing where the folder has its own parts."""
     draw_tree(tmp_path, {f"{part}/{name}": 2 for part in ("train", "val") for name in "ab"})
-    notes = find_layout(tmp_path, Ask(group_by="^(.)")).notes
-    assert any("--group-by ^(.) has no effect" in note for note in notes)
+    problems = find_layout(tmp_path, Ask(group_by="^(.)")).problems
+    assert any("--group-by ^(.) has no effect" in one for one in problems)

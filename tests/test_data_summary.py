@@ -66,6 +66,7 @@ def test_duplicates_and_uneven_classes_are_said(tmp_path: Path) -> None:
     assert summary.imbalance == 6
     assert "val/a/00.png = train/a/03.png" in summary.facts()["duplicates"]
     assert "86%" in summary.facts()["uneven classes"]
+    assert "--balance" in summary.facts()["uneven classes"]
 
 
 def test_pairs_are_counted(tmp_path: Path) -> None:

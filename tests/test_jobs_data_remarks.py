@@ -17,7 +17,7 @@ from tapetum.jobs.data_remarks import data_remarks, other_light
 def test_small_numbers_are_named(tmp_path: Path) -> None:
     """In all, of the smallest class, and of the images that are scored."""
     dataset = open_dataset(str(draw_tree(tmp_path / "photos", {"a": 30, "b": 5})), seed=0)
-    told, labels = data_remarks(dataset), dataset.train.labels
+    told, labels = data_remarks(dataset, "benchmark"), dataset.train.labels
     assert labels is not None
     assert f"{len(dataset.train)}, where 100 or more" in told[0]
     assert f"of a class: b {int((labels == 1).sum())}, where" in told[1]
@@ -43,7 +43,7 @@ def test_a_class_under_another_light_is_named(tmp_path: Path) -> None:
     """With the difference, the largest first; classes under the same light are not."""
     levels = {"dent": (0.5, 0.3), "rust": (0.4, 0.41), "seam": (0.4, 0.5)}
     dataset = open_dataset(str(_drawn(tmp_path, levels)), seed=0)
-    (told,) = [text for text in data_remarks(dataset) if "brightness" in text]
+    (told,) = [text for text in data_remarks(dataset, "benchmark") if "brightness" in text]
     assert re.search(r"dent (3[6-9]|4[0-4])% darker, seam (2[1-9])% brighter;", told)
     assert "rust" not in told
     assert other_light(dataset) is other_light(dataset)  # computed once
@@ -52,7 +52,21 @@ def test_a_class_under_another_light_is_named(tmp_path: Path) -> None:
 def test_little_light_or_few_images_are_no_difference(tmp_path: Path) -> None:
     """A class that varies as much by itself is not named, nor is one with some images."""
     dataset = open_dataset(str(_drawn(tmp_path, {"a": (0.5, 0.3), "b": (0.5, 0.5)}, 6)), seed=0)
-    assert not any("brightness" in text for text in data_remarks(dataset))
+    assert not any("brightness" in text for text in data_remarks(dataset, "benchmark"))
+
+
+def test_bits_that_are_rounded_away_are_said(tmp_path: Path) -> None:
+    """By the protocol of cameras, of files with more than 8 bits that are no pairs, and first."""
+    for index in range(3):
+        path = tmp_path / "deep" / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        values = np.linspace(0, 4000 + index, 32 * 32).astype(np.uint16).reshape(32, 32)
+        Image.fromarray(values).save(path)
+    deep = open_dataset(str(tmp_path / "deep"), seed=0)
+    assert "rounded to 8 bits (--protocol camera), but 3 of" in data_remarks(deep, "camera")[0]
+    plain = open_dataset(str(draw_tree(tmp_path / "plain", {".": 3})), seed=0)
+    for dataset, protocol in ((deep, "benchmark"), (plain, "camera")):
+        assert not any("rounded" in text for text in data_remarks(dataset, protocol))
 
 
 def test_a_preference_for_labels_that_are_not_there_is_refused(tmp_path: Path) -> None:

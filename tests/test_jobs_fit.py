@@ -188,6 +188,24 @@ def test_bad_options_are_refused_before_anything_is_measured(
     assert not (tmp_path / "fit").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"runtime": "openvino", "budget_includes": "call"}, "cannot be timed in openvino"),
+        ({"batch": 2, "budget_includes": "preparation"}, "for one image, not for a batch"),
+        ({"budget_includes": "disk"}, "a budget includes no 'disk'"),
+        ({"batch": 0}, "no latency can be measured"),
+        ({"method": "tf-nas", "space": "mine.json", "up": "pixel_shuffle"}, "takes no --up"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_before_images_are_read(
+    tmp_path: Path, options: dict[str, object], problem: str
+) -> None:
+    """Nobody looks for a folder, which is missing, where the options alone are impossible."""
+    with pytest.raises(InputError, match=problem):
+        fit("missing", tmp_path / "out", target_ms=2, **options)  # type: ignore[arg-type]
+
+
 def test_a_whole_space_takes_no_option_of_its_parts(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

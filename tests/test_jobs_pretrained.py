@@ -12,7 +12,7 @@ from few_digits import RECIPE, SHORT, dataset
 from lite0 import write_stand_in
 from tapetum.data import Dataset, open_dataset
 from tapetum.errors import InputError, MissingExtraError
-from tapetum.jobs import export, pretrained, train
+from tapetum.jobs import export, fit, pretrained, train
 from tapetum.jobs.choose import architecture_for
 from tapetum.jobs.start import open_source, start_from
 from tapetum.nn import build
@@ -54,6 +54,18 @@ def test_without_the_extra_its_weights_are_refused(dataset: Dataset) -> None:
     with pytest.raises(MissingExtraError, match="not installed") as caught:
         pretrained.pretrained_for("efficientnet-lite0", dataset)
     assert ".[pretrained]" in str(caught.value.remedy)
+
+
+@pytest.mark.usefixtures("missing")
+def test_missing_weights_are_refused_before_images_are_read(tmp_path: Path) -> None:
+    """Nobody looks for a folder, which is missing, where the start is impossible."""
+    given = {"start": "efficientnet-lite0"}
+    with pytest.raises(MissingExtraError, match="not installed"):
+        fit("missing", tmp_path / "fit", target_ms=2, **given)
+    with pytest.raises(MissingExtraError, match="not installed"):
+        train("missing", tmp_path / "run", architecture="unet-s-mb", **given)
+    with pytest.raises(InputError, match="no architecture is given"):
+        train("missing", tmp_path / "run", **given)
 
 
 @pytest.mark.usefixtures("installed")

@@ -17,6 +17,7 @@ import tapetum.graph
 from packages import named_with_boxes
 from tapetum.arch.zoo import find_architecture
 from tapetum.errors import InputError, PackageError
+from tapetum.formats.targets import TARGETS
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime import graphcheck
 from tapetum.runtime.package import Manifest, open_package, write_package
@@ -486,6 +487,16 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
             open_package(tmp_path / "text.tapetum")
     with pytest.raises(PackageError, match=r"is a folder; give .*text\.tapetum"):
         open_package(tmp_path)
+
+
+def test_an_exported_file_is_told_from_a_damaged_package(tmp_path: Path) -> None:
+    """By the ending of each format that other programs run; the message says what runs it."""
+    for ending in (target.endings[0] for target in TARGETS if target.name != "html"):
+        path = tmp_path / f"a{ending.upper()}"
+        path.write_bytes(b"no zip")
+        with pytest.raises(PackageError, match="is an exported file") as caught:
+            open_package(path)
+        assert f"use the lines in {path.name}.json" in caught.value.remedy
 
 
 def test_damage_never_goes_through(path: Path) -> None:

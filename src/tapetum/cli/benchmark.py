@@ -73,7 +73,11 @@ _MIN_ACCURACY = option(
 _CSV = option(False, LESS, "Print the table as CSV.", "--csv")
 _MARKDOWN = option(False, LESS, "Print the table in Markdown.", "--markdown")
 _CHANNELS = option(
-    None, LESS, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
+    None,
+    LESS,
+    "Channels of the images: 1 (grey) or 3 (RGB).",
+    rule=options.CHANNELS,
+    shown="as the network, else 3",
 )
 _CLASSES = option(100, LESS, "Number of classes of a named architecture.", rule=options.CLASSES)
 _PACE_MS = option(

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, progress_bar, table
+from tapetum.cli.common import EXIT_BAD_INPUT, answer, progress_bar, table
 from tapetum.cli.options import LESS, option
 
 __all__ = ["data"]
@@ -55,5 +55,7 @@ def data(
         )
     if json:
         answer(summary.model_dump(mode="json"))
-        return
-    table(("folder", summary.folder), tuple(summary.facts().items()), numbers=False)
+    else:
+        table(("folder", summary.folder), tuple(summary.facts().items()), numbers=False)
+    if not summary.is_trainable:
+        raise typer.Exit(EXIT_BAD_INPUT)

@@ -60,7 +60,7 @@ def evaluate(
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
     white: str | None = WHITE,
-    protocol: options.ProtocolName | None = options.PROTOCOL,
+    protocol: options.ProtocolName | None = options.shown_as(options.PROTOCOL, AS_TRAINED),
     seed: int | None = SEED,
     noise_seed: int = option(0, LESS, "Random seed of the noise.", rule=options.SEED),
     max_megapixels: float = MEGAPIXELS,

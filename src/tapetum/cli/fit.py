@@ -35,8 +35,19 @@ PRECISION = option(
     metavar="NAME",
     shown="auto",
 )
+LIKE_LATENCY = "as in --latency, else"
+THREADS = option(
+    None, BUDGET, "Threads of the network.", rule=options.COUNT, shown=f"{LIKE_LATENCY} 1"
+)
+BATCH = option(
+    None, BUDGET, "Number of images in one pass.", rule=options.COUNT, shown=f"{LIKE_LATENCY} 1"
+)
 RUNTIME = option(
-    None, BUDGET, "Program that runs the network: onnxruntime or openvino.", metavar="NAME"
+    None,
+    BUDGET,
+    "Program that runs the network: onnxruntime or openvino.",
+    metavar="NAME",
+    shown=f"{LIKE_LATENCY} onnxruntime",
 )
 METHOD = option(
     "race",
@@ -65,6 +76,7 @@ TOTAL_MINUTES = option(
     MAIN,
     "Time of everything, in minutes, for all budgets: race and trainings are shortened to fit.",
     rule=options.MINUTES,
+    shown="no limit",
 )
 WORKERS = option(
     None,
@@ -93,6 +105,7 @@ CONTROLS = option(
     TRAINING,
     "Also train usual networks, to compare with; --resume adds them to a finished fit.",
     "--controls/--no-controls",
+    shown="only with --method tf-nas",
 )
 LATENCY = option(
     None,
@@ -101,11 +114,17 @@ LATENCY = option(
     metavar="FILE",
     shown="this machine is the device",
 )
-OPERATORS = option(None, TF_NAS, options.OPERATORS_HELP, rule=options.OPERATORS)
-DECODER = option(None, TF_NAS, options.DECODER_HELP, metavar="NAME")
-UP = option(None, TF_NAS, options.UP_HELP, metavar="NAME")
+OPERATORS = option(None, TF_NAS, options.OPERATORS_HELP, rule=options.OPERATORS, shown="4")
+DECODER = option(None, TF_NAS, options.DECODER_HELP, metavar="NAME", shown="conv")
+UP = option(None, TF_NAS, options.UP_HELP, metavar="NAME", shown="transposed_conv")
 DEPTH = option(None, TF_NAS, options.DEPTH_HELP, "--learn-depth")
-SEARCH_EPOCHS = option(None, TF_NAS, options.SEARCH_EPOCHS_HELP, rule=options.EPOCH_RULE)
+SEARCH_EPOCHS = option(
+    None,
+    TF_NAS,
+    options.SEARCH_EPOCHS_HELP,
+    rule=options.EPOCH_RULE,
+    shown=options.FROM_RECIPE,
+)
 NETWORKS = option(None, TF_NAS, options.NETWORKS_HELP, rule=options.NETWORKS, shown="300")
 TABLE_MINUTES = option(None, TF_NAS, options.TABLE_MINUTES, rule=options.MINUTES, shown="6")
 BESIDE = option(
@@ -129,8 +148,8 @@ def fit(
     overwrite: bool = options.OVERWRITE,
     budget_includes: options.Includes = options.BUDGET_INCLUDES,
     precision: options.PrecisionName | None = PRECISION,
-    threads: int | None = option(None, BUDGET, "Threads of the network.", rule=options.COUNT),
-    batch: int | None = option(None, BUDGET, "Number of images in one pass.", rule=options.COUNT),
+    threads: int | None = THREADS,
+    batch: int | None = BATCH,
     runtime: options.RuntimeName | None = RUNTIME,
     latency: Path | None = LATENCY,
     labels: Path | None = options.LABELS,
@@ -162,12 +181,12 @@ def fit(
     test_count: int | None = options.TEST_COUNT,
     data_root: Path | None = options.DATA_ROOT,
     download: bool = options.DOWNLOAD,
-    space: str | None = option(None, TF_NAS, options.SPACE_HELP),
+    space: str | None = option(None, TF_NAS, options.SPACE_HELP, shown=f"{LIKE_LATENCY} dc-nas"),
     operators: int | None = OPERATORS,
     decoder: options.Decoder | None = DECODER,
     up: options.Up | None = UP,
     learns_depth: bool | None = DEPTH,
-    search_recipe: str | None = option(None, TF_NAS, options.SEARCH_RECIPE_HELP),
+    search_recipe: str | None = option(None, TF_NAS, options.SEARCH_RECIPE_HELP, shown="swift"),
     search_epochs: int | None = SEARCH_EPOCHS,
     networks: int | None = NETWORKS,
     table_minutes: float | None = TABLE_MINUTES,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Container
+from copy import copy
 from typing import Any, Literal
 
 import typer
@@ -15,6 +16,7 @@ __all__ = [
     "parse_counts",
     "parse_size",
     "refuse_given",
+    "shown_as",
     "with_augmentation",
 ]  # and constants
 
@@ -67,6 +69,13 @@ def option(
         show_default=shown,
         **{**(rule or {}), **more},
     )
+
+
+def shown_as(known: Any, default: str) -> Any:
+    """Return an option of several commands, which has another default in one of them."""
+    other = copy(known)
+    other.show_default = default
+    return other
 
 
 def a_number(
@@ -215,30 +224,32 @@ RESIZE = option(
     metavar="NAME", shown="squash",
 )  # fmt: skip
 MIRROR = option(
-    None, CHANGES, "Mirror images left to right: auto, on or off.", metavar="NAME",
+    None, CHANGES, "Mirror images left to right: auto, on or off.", metavar="NAME", shown="auto",
 )  # fmt: skip
-VERTICAL_FLIP = option(None, CHANGES, "Flip images upside down.")
-QUARTER_TURNS = option(None, CHANGES, "Turn images by multiples of 90 degrees.")
+VERTICAL_FLIP = option(None, CHANGES, "Flip images upside down.", shown="off")
+QUARTER_TURNS = option(None, CHANGES, "Turn images by multiples of 90 degrees.", shown="off")
 CROP_SCALE = option(
     None, CHANGES, "Smallest share of an image that a crop shows; 1 for none.",
-    rule=a_number(float, 0.64, above=0, most=1),
+    rule=a_number(float, 0.64, above=0, most=1), shown="0.64",
 )  # fmt: skip
 BRIGHTNESS = option(
     None, CHANGES,
-    "Largest relative change of the brightness, such as 0.3 for labels under another light.",
+    "Largest relative change of the brightness, for labels under another light.",
     rule=a_number(float, 0.2, least=0, most=0.9),
+    shown="0.3 where validation images show another light, else 0",
 )  # fmt: skip
 BALANCE = option(
     None, TRAINING, "Make uneven classes count alike: auto, none, loss or sampling.",
-    metavar="NAME",
+    metavar="NAME", shown="auto",
 )  # fmt: skip
 NOISE = option(
-    None, MAIN, "Noise for training and scoring, such as gaussian:0-0.5 (images are 0 to 1).",
+    None, MAIN, "Noise for training and scoring (images are 0 to 1).",
     rule=a_text("KIND:LOW-HIGH", "gaussian:0-0.5", _a_noise),
+    shown="gaussian:0-0.5; for digits gaussian:0-1",
 )  # fmt: skip
 PROTOCOL = option(
     None, LESS, "Noisy values: 'benchmark' keeps them, 'camera' clips and rounds to 8 bits.",
-    metavar="NAME",
+    metavar="NAME", shown="benchmark",
 )  # fmt: skip
 DATA_ROOT = option(
     None, LESS, "Folder with MNIST's idx files, itself or in mnist/ (digits only).",
@@ -283,6 +294,8 @@ REJECT_BELOW = option(
 NETWORKS_HELP = "Number of random networks that are timed for the latency table."
 TABLE_MINUTES = "Time limit for measuring the latency table, in minutes."
 
+FROM_RECIPE = "from the recipe"
+
 SPACE_HELP = "Search space: c-nas, d-nas, dc-nas, dc-nas-seq, or a JSON file."
 OPERATORS_HELP = "Number of candidates of each slot: 4, 6 or 8."
 DECODER_HELP = "Blocks of the decoder: conv, mbconv, mbconv-1, mbconv-3 or searched."
@@ -291,17 +304,21 @@ DEPTH_HELP = "Let the search leave out slots that keep the image size."
 SEARCH_RECIPE_HELP = "Search recipe: swift, tf-nas (as published), or a JSON file."
 SEARCH_RECIPE = option("swift", TRAINING, SEARCH_RECIPE_HELP)
 SEARCH_EPOCHS_HELP = "Number of passes over the training images in the search."
-SEARCH_EPOCHS = option(None, TRAINING, SEARCH_EPOCHS_HELP, rule=EPOCH_RULE)
+SEARCH_EPOCHS = option(None, TRAINING, SEARCH_EPOCHS_HELP, rule=EPOCH_RULE, shown=FROM_RECIPE)
 
-RECIPE = option(None, TRAINING, "Training recipe: images, quick, swift, published, or a JSON file.")
+RECIPE = option(
+    None, TRAINING, "Training recipe: images, quick, swift, published, or a JSON file.",
+    shown="images; for digits quick",
+)  # fmt: skip
 EPOCHS = option(
     None, TRAINING, "Number of passes over the training images in each training.", rule=EPOCH_RULE,
 )  # fmt: skip
 BATCH_SIZE = option(
-    None, TRAINING, "Number of images in one training step.", rule=a_number(int, 32, least=1)
-)
+    None, TRAINING, "Number of images in one training step.", rule=a_number(int, 32, least=1),
+    shown=FROM_RECIPE,
+)  # fmt: skip
 SEED_HELP = "Random seed of weights, order, noise and split."
-RECIPE_SEED = option(None, LESS, SEED_HELP, rule=SEED)
+RECIPE_SEED = option(None, LESS, SEED_HELP, rule=SEED, shown="0")
 
 OUT = option(..., MAIN, "New folder for all results.")
 RESUME = option(False, MAIN, "Continue interrupted work.", "--resume")

@@ -26,7 +26,7 @@ def search(
         ..., MAIN, "Latency table, from 'tapetum latency measure'.", metavar="TABLE"
     ),
     out: Path = options.OUT,
-    noise: str | None = options.NOISE,
+    noise: str | None = options.shown_as(options.NOISE, "gaussian:0-1"),
     resume: bool = options.RESUME,
     recipe: str = options.SEARCH_RECIPE,
     loss: Literal["names", "both"] | None = option(
@@ -34,6 +34,7 @@ def search(
         TRAINING,
         "Loss of the search: 'names' for that of the labels alone, or 'both' for labels and image.",
         metavar="NAME",
+        shown="names",
     ),
     epochs: int | None = options.SEARCH_EPOCHS,
     batch_size: int | None = options.BATCH_SIZE,
@@ -46,7 +47,7 @@ def search(
     vertical_flip: bool | None = options.VERTICAL_FLIP,
     quarter_turns: bool | None = options.QUARTER_TURNS,
     crop_scale: float | None = options.CROP_SCALE,
-    brightness: float | None = options.BRIGHTNESS,
+    brightness: float | None = options.shown_as(options.BRIGHTNESS, "0"),
     seed: int | None = options.RECIPE_SEED,
     json: bool = options.JSON,
     train_count: int | None = options.TRAIN_COUNT,

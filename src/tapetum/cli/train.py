@@ -19,7 +19,11 @@ ARCHITECTURE = typer.Argument(
     "--start.",
 )
 MINUTES = option(
-    None, MAIN, "Minutes of training; by default images and network decide.", rule=options.MINUTES
+    None,
+    MAIN,
+    "Minutes of training.",
+    rule=options.MINUTES,
+    shown="from the images and the network",
 )
 START = option(
     None,
@@ -34,7 +38,9 @@ STEPS = option(
     "Steps of training; reproducible if OMP_NUM_THREADS is set.",
     rule=options.COUNT,
 )
-LEARNING_RATE = option(None, TRAINING, "Peak learning rate.", rule=options.RATE)
+LEARNING_RATE = option(
+    None, TRAINING, "Peak learning rate.", rule=options.RATE, shown=options.FROM_RECIPE
+)
 PATIENCE = option(
     None,
     TRAINING,
@@ -43,7 +49,11 @@ PATIENCE = option(
     shown="never",
 )
 CHANNELS = option(
-    None, IMAGES, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
+    None,
+    IMAGES,
+    "Channels of the images: 1 (grey) or 3 (RGB).",
+    rule=options.CHANNELS,
+    shown="from the folder",
 )
 
 

@@ -121,19 +121,18 @@ def describe_folder(
         contents, _ = _decoded(contents, 0, looking)
         remedy = "copy the files again, or add images"  # there were some before their pixels
         require_images(contents.layout.images, root, contents.layout.left_out, remedy)
-    sides = _described_sides(contents, seed)
+    sides, refusal = _described_sides(contents, seed)
     found = summarise(contents, sides, all_decoded=is_small)
+    found = found if refusal is None else found.refused(refusal)
     return found.model_copy(update={"files": used_files(contents.layout, sides)})
 
 
-def _described_sides(contents: Contents, seed: int) -> Sides:
-    """Return the sides of a training, with a note where it would be refused."""
+def _described_sides(contents: Contents, seed: int) -> tuple[Sides, DataError | None]:
+    """Return the sides of a training, and the error with which it would be refused."""
     try:
-        return divide(contents, seed, VAL_FRACTION, listed=None, score_all=False)
+        return divide(contents, seed, VAL_FRACTION, listed=None, score_all=False), None
     except DataError as error:
-        sides = drawn_sides(contents.layout, seed, VAL_FRACTION)
-        note = f"it cannot be trained on: {error.problem}"
-        return sides._replace(notes=(*sides.notes, note))
+        return drawn_sides(contents.layout, seed, VAL_FRACTION), error
 
 
 def _decoded(

@@ -44,9 +44,10 @@ LAYOUTS = ("classes", "leaves", "flat", "pairs", "parts", "pooled")
 """How to read a folder that can be read in two ways.
 
 ``classes``: the folders directly in the folder are classes, whatever their names.  ``leaves``: the
-innermost folders are classes.  ``flat``: all images, without labels.  ``pairs``: two folders with
-noisy and clean images.  ``parts``: training and validation as they are, without images of classes
-that training lacks.  ``pooled``: all parts together, split anew.
+innermost folders are classes.  ``flat``: all images, without labels.  ``pairs``: noisy and clean
+images, in two folders or by their names, without labels.  ``parts``: training and validation as
+they are, without images of classes that training lacks.  ``pooled``: all parts together, split
+anew.
 """
 
 AS_CLASSES = "add --layout classes"
@@ -98,6 +99,7 @@ class Layout(NamedTuple):
         is_paired: Whether images come with a noisy twin.
         notes: How the folder was understood, in sentences without a full stop.
         left_out: Files and folders that are not used, each with the reason.
+        problems: What was requested without an effect, in sentences without a full stop.
     """
 
     root: Path
@@ -108,6 +110,7 @@ class Layout(NamedTuple):
     is_paired: bool
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    problems: tuple[str, ...] = ()
 
     def key(self, path: Path) -> str:
         """Return the name of a file for splits and lists: relative, in NFC, with slashes."""

@@ -245,7 +245,7 @@ def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
         by = found.ask.group_by
         return [one._replace(group=group_of(layout.key(one.path), one.group, by)) for one in files]
 
-    return _with_note_on_groups(layout.changed(grouped), found.ask.group_by)
+    return _with_problem_of_groups(layout.changed(grouped), found.ask.group_by)
 
 
 def _validating(read: Read, train: PartFiles, base: Path, found: Findings) -> PartFiles | None:
@@ -260,8 +260,8 @@ def _validating(read: Read, train: PartFiles, base: Path, found: Findings) -> Pa
     return test
 
 
-def _with_note_on_groups(layout: Layout, group_by: str | None) -> Layout:
-    """Return the layout with a note where ``--group-by`` has no effect, or on few images alone."""
+def _with_problem_of_groups(layout: Layout, group_by: str | None) -> Layout:
+    """Return the layout with a problem where ``--group-by`` has no effect or finds no group."""
     if group_by is None:
         return layout
     by_path = group_by != "folder"
@@ -271,16 +271,16 @@ def _with_note_on_groups(layout: Layout, group_by: str | None) -> Layout:
         if one.group == (key := layout.key(one.path)) and not (by_path and re.search(group_by, key))
     ]
     if layout.val is not None:
-        note = f"--group-by {group_by} has no effect, because the folder has its own parts"
+        problem = f"--group-by {group_by} has no effect, because the folder has its own parts"
     elif alone:
-        note = (
+        problem = (
             f"--group-by {group_by} finds no group for {len(alone):,} of "
             f"{len(layout.images):,} images, such as {layout.key(alone[0].path)!r}: each is a "
             "group of its own"
         )
     else:
         return layout
-    return layout._replace(notes=(*layout.notes, note))
+    return layout._replace(problems=(problem,))
 
 
 def _set_test_aside(part: PartFiles, base: Path, found: Findings) -> None:

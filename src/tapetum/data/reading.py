@@ -58,8 +58,9 @@ def read_part(node: Node, found: Findings) -> PartFiles:
         return _flat(node, found)
     sides = sides_of(node, found)
     if sides is not None:
-        # A side itself has no pairs.
-        labelled = read_part(sides[1], replace(found, ask=found.ask._replace(layout=None)))
+        # A side itself has no pairs.  Who requests pairs, has no classes.
+        inner = "flat" if layout == "pairs" else None
+        labelled = read_part(sides[1], replace(found, ask=found.ask._replace(layout=inner)))
         return pairs_of_folders(*sides, labelled, found)
     paired = pairs_by_name(node, found) if layout == "pairs" else None
     if paired is not None:

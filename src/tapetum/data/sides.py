@@ -31,7 +31,7 @@ def divide(
     if listed is None:
         sides = drawn_sides(layout, seed, val_fraction)
         if not contents.ask.class_names:
-            _require_both(layout, sides)
+            _require_both(layout, sides, has_groups=contents.ask.group_by is not None)
         return sides
     sides = listed.divide(contents)
     if not sides.validation:
@@ -78,7 +78,7 @@ def _missing(layout: Layout, images: Sequence[ImageFile]) -> tuple[str, ...]:
     return (f"no image is of the class {quoted(map(str, missing))}, so scores are of the others",)
 
 
-def _require_both(layout: Layout, sides: Sides) -> None:
+def _require_both(layout: Layout, sides: Sides, *, has_groups: bool) -> None:
     """Refuse a training without images on a side, or without images of a class."""
     shown, left_out = display_name(layout.root), examples(layout.left_out)
     counts = Counter(one.class_name for one in sides.train)
@@ -88,10 +88,13 @@ def _require_both(layout: Layout, sides: Sides) -> None:
             f"{shown} has no readable image for training of the class {quoted(poor)}{left_out}",
             "add images or remove empty class folders",
         )
-    no_two = "no class has two" if layout.class_names else "none is left for it"
-    few = f"of {len(layout.images):,} readable image(s) {no_two}{left_out}"
+    none_left = "all are of one group" if has_groups else "none is left for it"
+    no_two = f"no class has two {'groups' if has_groups else 'files'}"
+    why = no_two if layout.class_names else none_left
+    few = f"of {len(layout.images):,} readable image(s) {why}{left_out}"
+    remedy = "add images of other groups, or change --group-by" if has_groups else "add images"
     for images, purpose in ((sides.train, "training"), (sides.validation, "validation")):
         if not images and layout.val is None:
-            raise DataError(f"{shown} has no image for {purpose}: {few}", "add images")
+            raise DataError(f"{shown} has no image for {purpose}: {few}", remedy)
         if not images:
             raise DataError(f"{shown} has no readable image for {purpose}{left_out}", "add images")

@@ -65,6 +65,7 @@ def summarise(contents: Contents, sides: Sides, *, all_decoded: bool = True) -> 
         conflicts=_conflicts(contents),
         all_decoded=all_decoded,
         imbalance=_imbalance(train.classes),
+        problems=layout.problems,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import NonNegativeInt, PositiveInt
 
 from tapetum.data.survey import ValueRange
+from tapetum.errors import DataError
 from tapetum.records import Record
 
 __all__ = [
@@ -100,6 +101,8 @@ class FolderSummary(Record):
             which ``split.json`` has them.
         imbalance: Ratio of the largest to the smallest class of the training part, if classes are
             uneven.
+        problems: What keeps it from being used as requested, in sentences.
+        is_trainable: Whether a training would accept it.
     """
 
     format: Literal["tapetum-data"] = "tapetum-data"
@@ -127,15 +130,23 @@ class FolderSummary(Record):
     all_decoded: bool = False
     files: tuple[UsedFile, ...] = ()
     imbalance: float | None = None
+    problems: tuple[str, ...] = ()
+    is_trainable: bool = True
 
     def noted(self, note: str) -> "FolderSummary":
         """Return the summary with one more note."""
         return self.model_copy(update={"notes": (*self.notes, note)})
 
+    def refused(self, error: DataError) -> "FolderSummary":
+        """Return the summary of a folder on which a training is refused, for that reason."""
+        problems = (*self.problems, f"it cannot be trained on: {error}")
+        return self.model_copy(update={"problems": problems, "is_trainable": False})
+
     def facts(self, *, brief: bool = False) -> dict[str, str]:
         """Return the facts by name, each in a line; in brief without those that are as usual."""
         lines = {
             "layout": "; ".join([self.layout, *self.notes]),
+            "problems": "; ".join(self.problems),
             "images": f"{self.train.num_images:,} training and {self.validation.num_images:,} "
             f"validation ({self.split})",
             "classes": self._class_counts(),
@@ -229,7 +240,8 @@ class FolderSummary(Record):
         share = counts[largest] / self.train.num_images
         return (
             f"{largest!r} has {share:.0%} of the training images, {self.imbalance:.3g} times the "
-            "smallest class; look at the recall of each class"
+            "smallest class: a training makes them count alike (--balance); look at the recall of "
+            "each class"
         )
 
     def _missing(self) -> str:

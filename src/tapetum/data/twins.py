@@ -81,6 +81,7 @@ def pairs_of_folders(noisy: Node, clean: Node, labelled: PartFiles, found: Findi
     found.notes.append(
         f"{noisy.path.name!r} holds the noisy and {clean.path.name!r} the clean images"
     )
+    _note_classes(labelled.class_names, found)
     files = (
         file._replace(noisy_path=twins[file.path]) for file in labelled.files if file.path in twins
     )
@@ -132,9 +133,17 @@ def pairs_in_classes(node: Node, classes: dict[str, Node], found: Findings) -> P
     if len(classes) == 1 or all(len(one.twins) == 1 for one in pairs.values()):
         found.notes.append("files are pairs by their names, and folders are no classes")
         return _paired([pair_files(place.files) for place in node.places()], node, found)
+    _note_classes(tuple(classes), found)
     parts = [_paired([pairs[name]], child, found, name) for name, child in classes.items()]
     files = tuple(file for part in parts for file in part.files)
     return PartFiles(files, tuple(sorted(classes)), is_paired=True)
+
+
+def _note_classes(names: Sequence[str], found: Findings) -> None:
+    """Note that folders of pairs were taken for classes, and how to read them otherwise."""
+    if len(names) > 1 and not found.ask.class_names:
+        how = _AS_PAIRS if found.ask.group_by else f"{_AS_PAIRS} --group-by folder"
+        found.notes.append(f"{as_classes(names)[0]}; if they are clips or scenes, {how}")
 
 
 def _is_most(pairs: Pairs, node: Node) -> bool:

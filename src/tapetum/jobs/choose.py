@@ -11,6 +11,7 @@ from tapetum.arch import Architecture, Described, architecture_names, find_archi
 from tapetum.data import DataOptions, Dataset, DatasetInfo, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, InputError, RunError, nearest
 from tapetum.jobs.data_remarks import data_remarks
+from tapetum.noise import Protocol
 from tapetum.progress import shown_path
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "refuse_without_labels",
     "require_fit",
     "require_network",
+    "require_wanted",
     "say",
 ]
 
@@ -63,16 +65,16 @@ def say(text: str) -> None:
         logging.getLogger("tapetum").warning("%s", text)
 
 
-def open_logged(data: str | Path, *, trains: bool = True, **options: Any) -> Dataset:
+def open_logged(data: str | Path, *, learns_by: Protocol | None = None, **options: Any) -> Dataset:
     """Open a dataset as :func:`open_dataset` does, and print what a folder holds.
 
-    Where a network learns from the images (``trains``), they may be too few.
+    Where a network learns from the images, by a protocol of noise, they may be too few.
     """
     dataset = open_dataset(str(data), **options)
     if dataset.summary is not None:
         for name, line in dataset.summary.facts(brief=True).items():
             say(f"{name}: {line}")
-        for sentence in data_remarks(dataset) if trains else ():
+        for sentence in () if learns_by is None else data_remarks(dataset, learns_by):
             say(sentence)
     return dataset
 
@@ -94,6 +96,12 @@ def architecture_for(architecture: str | Path | Architecture, dataset: Dataset) 
 def is_start_name(start: str | Path | None) -> bool:
     """Return whether a start is one of the names, and no path."""
     return start in get_args(StartName)
+
+
+def require_wanted(architecture: object, start: str | Path | None) -> None:
+    """Refuse a training of no network: without an architecture, and without weights to start."""
+    if architecture is None and (start is None or is_start_name(start)):
+        raise InputError("no architecture is given", "name one, or give --start a run or a package")
 
 
 def require_network(path: Path) -> None:

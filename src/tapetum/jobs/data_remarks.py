@@ -1,4 +1,4 @@
-"""Say with figures what a folder lacks: images, or training images like those that validate."""
+"""Say with figures what a folder lacks, such as images, and what is lost of its images."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data import Dataset, ImageDataset
+from tapetum.noise import Protocol
 from tapetum.records import Note, Weight
 from tapetum.runtime import brightness_of
 
 __all__ = ["data_remarks", "other_light"]
 
+CAMERA_BITS = 8  # of a noisy image by the protocol camera
 FEW, FEW_OF_CLASS, FEW_VALIDATION = 100, 20, 100
 MOST_NAMED = 5  # classes in a sentence
 MOST_OF_CLASS, MOST_LOOKED_AT = 20, 200  # images of a part whose brightness is compared
@@ -20,15 +22,27 @@ OTHER = 0.15  # of the brightness: a difference that labels may suffer from
 STANDARD_ERRORS = 4  # of the difference, so that it is none of the choice
 
 
-def data_remarks(dataset: Dataset) -> tuple[Note, ...]:
-    """Return sentences, without a full stop, on what the images lack.
+def data_remarks(dataset: Dataset, protocol: Protocol) -> tuple[Note, ...]:
+    """Return sentences, without a full stop, on what the images lack, or lose by the protocol.
 
     Digits, of which as many are composed as are asked for, are passed over.
     """
     if dataset.summary is None:
         return ()
-    said = (*_few_images(dataset), *_light_remark(other_light(dataset)))
+    lost = _lost_bits(dataset) if protocol == "camera" else ()
+    said = (*lost, *_few_images(dataset), *_light_remark(other_light(dataset)))
     return tuple(Note(text, Weight.DATA) for text in said)
+
+
+def _lost_bits(dataset: Dataset) -> Iterator[str]:
+    """Yield a sentence where noisy images are rounded to fewer bits than the files have."""
+    depths = {} if dataset.summary is None else dataset.summary.bit_depths
+    deep = sum(count for bits, count in depths.items() if bits > CAMERA_BITS)
+    if deep and not dataset.info.is_paired:
+        yield (
+            f"noisy images are rounded to {CAMERA_BITS} bits (--protocol camera), but {deep:,} of "
+            "the files have more; --protocol benchmark keeps their values"
+        )
 
 
 def _few_images(dataset: Dataset) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from tapetum.data import Dataset, ImageDataset
 from tapetum.errors import InputError, PackageError, TapetumError
@@ -434,10 +434,9 @@ def _fit_of(package: Path) -> "FitResult | None":
 def _images_of(package: Package, folder: str | Path, progress: ProgressCallback) -> ImageDataset:
     """Open all images of a folder in the colours of a network; labels do not matter."""
     preparation = package.manifest.preparation
-    form = {"channels": preparation.channels, "white": preparation.white}
-    size_px = package.manifest.size_px
-    given = {"seed": 0, "score_all": True, "size_px": size_px, "progress": progress, **form}
-    return open_logged(folder, trains=False, **given).validation
+    form: dict[str, Any] = {"channels": preparation.channels, "white": preparation.white}
+    form |= {"size_px": package.manifest.size_px, "progress": progress}
+    return open_logged(folder, seed=0, score_all=True, **form).validation
 
 
 def _not_compared(reason: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from tapetum.arch import Architecture, Choice, ShapeSpace, Slot, Space
 from tapetum.data import DatasetInfo
-from tapetum.errors import InputError
+from tapetum.errors import InputError, nearest
 from tapetum.latency import (
     Benchmark,
     Budget,
@@ -32,7 +32,7 @@ from tapetum.progress import ProgressCallback, named, silent
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Precision
 
-__all__ = ["SCOPES", "Device", "Overhead"]
+__all__ = ["SCOPES", "Device", "Overhead", "require_scope"]
 
 SCOPES: dict[Includes, str] = {
     "network": "one pass of the network",
@@ -41,6 +41,25 @@ SCOPES: dict[Includes, str] = {
 }
 FAR = 1.25  # times the target: no other network is so much faster than the smallest
 SECONDS = 10.0  # for timing a package or a network with everything that surrounds it
+
+
+def require_scope(includes: Includes, runtime: Runtime | None, batch: int) -> None:
+    """Refuse a budget that includes what cannot be timed; ``runtime`` is None on another device."""
+    if includes not in SCOPES:
+        raise InputError(f"a budget includes no {includes!r}", nearest(str(includes), SCOPES))
+    if includes == "network":
+        return
+    remedy = "give --budget-includes network"
+    if runtime is None:
+        raise InputError(
+            f"{SCOPES[includes]} can only be timed on the device itself, and --latency was not "
+            "measured on this machine",
+            f"{remedy}, less what 'tapetum benchmark PACKAGE' shows there for the preparation",
+        )
+    if batch > 1:
+        raise InputError(f"{SCOPES[includes]} is timed for one image, not for a batch", remedy)
+    if includes == "call" and not runtime.runs_packages:
+        raise InputError(f"the whole call cannot be timed in {runtime.name}", remedy)
 
 
 class Overhead(Record):

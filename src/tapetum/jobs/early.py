@@ -11,9 +11,16 @@ from pydantic import create_model
 
 from tapetum.data import describe_folder
 from tapetum.errors import InputError, PackageError, nearest
-from tapetum.jobs.choose import is_digits, is_start_name, read_architecture, require_network
+from tapetum.jobs.choose import (
+    is_digits,
+    is_start_name,
+    read_architecture,
+    require_network,
+    require_wanted,
+)
+from tapetum.jobs.device import require_scope
 from tapetum.jobs.methods import effort_of, require_method, require_time
-from tapetum.latency import Budget, bundle
+from tapetum.latency import Budget, bundle, find_runtime
 from tapetum.noise import NoisePlan, parse_noise
 from tapetum.provenance import require_cores
 from tapetum.records import FolderKind, Record, read_json, require_free_name
@@ -56,6 +63,8 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         again = {name: bool(options.get(name)) for name in ("resume", "overwrite")}
         kind.require_idle(options["out"])
         kind.require_free(options["out"], **again)
+    if job == "train":
+        require_wanted(options["architecture"], options["start"])
     if options.get("architecture") is not None:
         read_architecture(str(options["architecture"]))
     if options.get("threads") is not None and options.get("latency") is None:
@@ -69,6 +78,9 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         require_free_name(options["out"], overwrite=options["overwrite"], kind=PackageError)
     if job in ("fit", "fit_front"):
         require_method(options)
+        if options["latency"] is None:
+            runtime, batch = find_runtime(options["runtime"] or "onnxruntime"), options["batch"]
+            require_scope(options["budget_includes"], runtime, batch or 1)
         for path in options.get("beside") or ():
             FIT.require_finished(path)
         targets = options["target_ms"] if job == "fit_front" else (options["target_ms"],)

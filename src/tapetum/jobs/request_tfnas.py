@@ -68,6 +68,7 @@ def choose_settings(
 
 def choose_table(options: FitOptions) -> LatencyTable | None:
     """Return the given latency table; None where this machine is to be measured."""
+    _refuse_frame(options)
     if options.latency is None:
         effort_of(options.networks, options.table_minutes)  # refuses what would be in vain
         return None
@@ -87,8 +88,6 @@ def _choose_space(options: FitOptions, table: LatencyTable | None, info: Dataset
     if table is not None and all(value is None for value in given):
         return table.space
     space = options.space or "dc-nas"
-    if isinstance(space, Space) or str(space).endswith(".json"):
-        _refuse_frame(options, space)
     if not isinstance(space, Space):
         frame = spaces.Frame(
             operators=4 if options.operators is None else options.operators,
@@ -109,9 +108,11 @@ def _choose_space(options: FitOptions, table: LatencyTable | None, info: Dataset
     return space
 
 
-def _refuse_frame(options: FitOptions, space: Space | str | Path) -> None:
+def _refuse_frame(options: FitOptions) -> None:
     """Refuse options that a space has which is given as a whole."""
-    names = ("operators", "decoder", "up", "learns_depth")
+    space, names = options.space, ("operators", "decoder", "up", "learns_depth")
+    if not isinstance(space, Space) and not str(space).endswith(".json"):
+        return
     given = [option_of(name) for name in names if getattr(options, name) is not None]
     if given:
         name = space.name if isinstance(space, Space) else space

@@ -63,7 +63,7 @@ def write_run_report(
         write_atomically(out / "examples.png", contact_sheet(groups[len(groups) // 2].examples))
     scores = result.scores
     hints = [linear_hint(dataset)] if request.class_names else []
-    remarks = (*data_remarks(dataset), *filter(None, hints))
+    remarks = (*data_remarks(dataset, request.recipe.noise.protocol), *filter(None, hints))
     tiles, warnings = score_highlights(scores), () if scores is None else scores.warnings
     report = content.Report(
         title=content.task_title(Path(request.data.source).name, request.class_names),

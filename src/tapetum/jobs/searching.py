@@ -66,7 +66,8 @@ def search(
     chosen = choose_search_recipe(str(recipe), loss=loss, noise=noise, changes=changes)
     chosen = augmentation_of(chosen, augmentation)
     size_px = None if is_digits(data) else table.conditions.height_px
-    dataset = open_logged(data, seed=chosen.seed, progress=progress, size_px=size_px, **digits)
+    asked: dict[str, Any] = {**digits, "size_px": size_px, "learns_by": chosen.noise.protocol}
+    dataset = open_logged(data, seed=chosen.seed, progress=progress, **asked)
     chosen = suit(
         chosen, dataset, batch_size=batch_size, augmentation=augmentation, progress=progress
     )

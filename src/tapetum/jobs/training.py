@@ -7,7 +7,6 @@ from typing import Any, Unpack
 
 from tapetum.arch import Architecture
 from tapetum.data import DataOptions, Dataset
-from tapetum.errors import InputError
 from tapetum.evaluation import score
 from tapetum.images import display_name
 from tapetum.jobs.brightness import training_brightness
@@ -20,10 +19,11 @@ from tapetum.jobs.choose import (
     open_logged,
     refuse_noise_of_pairs,
     refuse_without_labels,
+    require_wanted,
     say,
 )
 from tapetum.jobs.exporting import subject_of_run
-from tapetum.jobs.pretrained import begin_pretrained, linear_hint
+from tapetum.jobs.pretrained import begin_pretrained, linear_hint, require_weights
 from tapetum.jobs.run_report import NUM_MISTAKES, REPORT, write_run_report
 from tapetum.jobs.start import Source, open_source, start_from
 from tapetum.jobs.suit import augmentation_of, suit
@@ -155,11 +155,14 @@ def train(
     prepare_process()  # before torch starts its threads
     changes = {"steps": steps, "learning_rate": learning_rate, "patience_minutes": patience}
     chosen = recipe_of(data, options, **changes, seed=seed)
+    require_wanted(architecture, start)
+    require_weights(start)
+    source = None if start is None or is_start_name(start) else open_source(start)
     images: dict[str, Any] = {n: value for n, value in options.items() if n not in _OF_RECIPE}
-    dataset = open_logged(data, seed=chosen.seed, channels=channels, progress=progress, **images)
+    images |= {"channels": channels, "learns_by": chosen.noise.protocol}
+    dataset = open_logged(data, seed=chosen.seed, progress=progress, **images)
     refuse_noise_of_pairs(dataset, noise=options.get("noise"), protocol=options.get("protocol"))
     refuse_without_labels(dataset, options.get("resize"), options.get("augmentation"))
-    source = None if start is None or is_start_name(start) else open_source(start)
     network = build(_wanted(architecture, source, dataset), seed=chosen.seed)
     chosen = suit(
         chosen,
@@ -189,8 +192,7 @@ def _wanted(
     """Return the architecture that was given, or that of the weights to start with."""
     if architecture is None and source is not None:
         architecture = source.suited(dataset)
-    if architecture is None:
-        raise InputError("no architecture is given", "name one, or give --start a run or a package")
+    assert architecture is not None  # noqa: S101  (require_wanted has refused that)
     return architecture_for(architecture, dataset)
 
 

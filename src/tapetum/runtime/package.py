@@ -45,6 +45,7 @@ __all__ = [
 _GRAPH, _MANIFEST, _CARD = "graph.onnx", "manifest.json", "CARD.md"
 # protobuf ends at 2 GiB; real manifests and cards are far below 4 MiB.
 _LIMITS_BYTES = {_GRAPH: 2**31 - 1, _MANIFEST: 2**22, _CARD: 2**22}
+_EXPORTED = (".onnx", ".xml", ".param", ".tflite", ".pte")  # for programs other than ours
 _METADATA = "tapetum."  # begins the keys of ours in the metadata of a graph
 _FAULTS = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError),
@@ -180,6 +181,12 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             _check_members(archive.infolist(), path)
             yield archive
     except _FAULTS as error:
+        if path.suffix.lower() in _EXPORTED:
+            raise PackageError(
+                f"{path} is an exported file, not a .tapetum package",
+                "give the package that it was exported from; to run this file itself, use the "
+                f"lines in {path.name}.json, which 'tapetum export' printed, too",
+            ) from error
         raise PackageError(
             f"{path} is not a package, or it is damaged", "copy the file or export it again"
         ) from error
