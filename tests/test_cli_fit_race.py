@@ -105,7 +105,7 @@ def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
         assert f"tapetum {command} {out / 'model.tapetum'} " in report
     delivery = Delivery.read(out / "result.json")
     (said,), (short,) = delivery.remarks, delivery.scores.warnings
-    assert "the default is at least 2,000" in short
+    assert "the default is at least 1,000" in short
     assert report.index(short[1:]) < report.index("package keeps the budget")
     assert 'class="doubtful"' in report
     assert "<div><dt>" not in report

@@ -433,12 +433,12 @@ def test_the_length_of_the_trainings_is_planned_with_its_reason(
         return make_plans(opened, [0.1], {})[0]
 
     (by_images,) = plans().plans
-    assert by_images.recipe.steps == 2_000
-    assert by_images.notes[0].startswith("each training takes 2,000 steps, about")
+    assert by_images.recipe.steps == 1_000
+    assert by_images.notes[0].startswith("each training takes 1,000 steps, about")
     (by_minutes,) = plans(minutes=7.0).plans
     assert by_minutes.recipe.minutes == by_minutes.minutes.training == by_minutes.minutes.race == 7
     (few,) = plans(epochs=2).plans
-    short = f"the final training is short: {few.steps} steps, where the default is at least 2,000"
+    short = f"the final training is short: {few.steps} steps, where the default is at least 1,000"
     assert any(note.startswith(short) for note in few.notes)
     in_all = plans(minutes=7.0, total_minutes=6.0)
     assert in_all.used_minutes + in_all.minutes.total == pytest.approx(6)

@@ -111,21 +111,21 @@ def test_each_validation_is_on_as_many_images(
 @pytest.mark.parametrize(
     ("images", "step_s", "expected", "reason"),
     [
-        (90, 0.1, {"steps": 2_000}, "40 passes over 90 images would be 80; the minimum is 2,000"),
+        (90, 0.1, {"steps": 1_000}, "40 passes over 90 images would be 80; the minimum is 1,000"),
         (3_000, 0.1, {"steps": 3_720}, "40 passes over 3,000 images"),
         (7_500, 0.13, {"minutes": 15.0}, "40 passes over 7,500 images would take 23; the maximum"),
-        (7_500, 1.0, {"steps": 2_000}, "15 minutes would be 809; the minimum is 2,000"),
-        (90, 5.0, {"steps": 2_000}, "40 passes over 90 images would be 80"),
+        (7_500, 1.0, {"steps": 1_000}, "15 minutes would be 809; the minimum is 1,000"),
+        (90, 5.0, {"steps": 1_000}, "40 passes over 90 images would be 80"),
     ],
 )
 def test_the_default_is_forty_passes_within_bounds(
     images: int, step_s: float, expected: dict[str, float], reason: str
 ) -> None:
-    """At least 2,000 steps, beyond these at most 15 minutes; and the reason is said."""
+    """At least 1,000 steps, beyond these at most 15 minutes; and the reason is said."""
     chosen = Length.default(images, steps_per_pass=images // 32, step_s=step_s)
     length = chosen.given_to(tiny_recipe()).length
     assert {name: count for name, count in length.items() if count is not None} == expected
     assert reason in chosen.reason
     assert chosen.minutes == pytest.approx(min(chosen.steps * step_s / 54, 15.0), rel=1e-3) or (
-        chosen.steps == 2_000
+        chosen.steps == 1_000
     )

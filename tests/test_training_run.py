@@ -107,8 +107,8 @@ def test_a_trained_network_is_loaded(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"steps": 50}, "it took 50 steps, .* at least 2,000; give it about 40 times as many"),
-        ({"steps": 2_000}, ""),
+        ({"steps": 50}, "it took 50 steps, .* at least 1,000; give it about 20 times as many"),
+        ({"steps": 1_000}, ""),
         ({"steps": 50, "start": "weights of another run"}, ""),
         ({"steps": 50, "early_end": "flat for a minute"}, ""),
     ],

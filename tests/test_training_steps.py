@@ -112,12 +112,12 @@ def test_many_epochs_share_a_validation_where_nothing_depends_on_it() -> None:
         assert Length.of(tiny_recipe(epochs=240, **change), 2).epochs == 240
 
 
-def test_a_recipe_without_a_length_takes_forty_passes_or_two_thousand_steps() -> None:
+def test_a_recipe_without_a_length_takes_forty_passes_or_a_thousand_steps() -> None:
     """Ninety images in batches of 32 would be eighty steps."""
     recipe = tiny_recipe(epochs=None)
-    assert Length.of(recipe, 2).total_steps == 2_000
-    assert Length.of(recipe, 52).total_steps == 2_080
-    assert recipe.duration == "40 passes, 2,000 steps at least"
+    assert Length.of(recipe, 2).total_steps == 1_000
+    assert Length.of(recipe, 26).total_steps == 1_040
+    assert recipe.duration == "40 passes, 1,000 steps at least"
 
 
 def test_a_length_that_is_asked_for_replaces_that_of_a_recipe() -> None:

@@ -31,7 +31,7 @@ FEWEST = 3
 THIRD = 3
 JUDGE_SHARE = 0.1
 """Share of a rung that goes to judging, at most."""
-_FEWEST_STEPS, _ENOUGH_STEPS = 200, 400  # of 16 images
+_FEWEST_STEPS, _ENOUGH_STEPS = 100, 200
 
 
 def rungs(count: int) -> tuple[int, ...]:
@@ -56,8 +56,8 @@ def _turns(count: int, workers: int) -> float:
 def fewest_steps(steps_per_pass: int) -> int:
     """Return the steps below which a first rung says nothing.
 
-    Half a pass over the images, but between 200 and 400 steps: one pass over 9,000 images found
-    the clearly worse every time, and 80 steps of 32 images, from 90 of them, said little.
+    Half a pass over the images, but between 100 and 200 steps: one pass over 9,000 images found
+    the clearly worse every time, and 80 steps on 90 images said little.
     """
     return max(_FEWEST_STEPS, min(_ENOUGH_STEPS, steps_per_pass // 2))
 

@@ -107,10 +107,10 @@ class Length(NamedTuple):
     ) -> "DefaultLength":
         """Choose the length of a training by the images and the pace of the network.
 
-        It is forty passes over the images, but at least 2,000 steps, and at most some minutes where
+        It is forty passes over the images, but at least 1,000 steps, and at most some minutes where
         these are as many.  A small folder needs the steps: 90 images of steel gave 34 % and 21 dB
-        after 80 steps of 32 images, 57 % and 26.5 dB after 960.  The minutes suffice for a large
-        one: 7,500 photographs of 64 px gave 65 % and 22.8 dB in 24 passes, 12 minutes of one core.
+        after 80 steps, 57 % and 26.5 dB after 960.  The minutes suffice for a large one: 7,500
+        photographs of 64 px gave 65 % and 22.8 dB in 24 passes, 12 minutes of one core.
 
         Args:
             num_images: Number of training images.
