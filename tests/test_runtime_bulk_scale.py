@@ -166,22 +166,30 @@ def test_continuing_tries_again_what_has_no_prediction(
     assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
 
 
-def test_a_shard_of_a_finished_job_takes_new_images(package: Path, tmp_path: Path) -> None:
-    """Each shard alone finishes the job again, and so do both at once; not without a request."""
-    folder, halves = save_images(tmp_path / "in", 3), (Shard(1, 2), Shard(2, 2))
-    job = Job(package=package, paths=[folder], out=tmp_path / "out")
-    for shard in halves:
+HALVES = Shard(1, 2), Shard(2, 2)
+
+
+def finished_by_halves(package: Path, folder: Path, count: int) -> Job:
+    """A job of some images that two shards have finished, and eight that were added since."""
+    job = Job(package=package, paths=[save_images(folder / "in", count)], out=folder / "out")
+    for shard in HALVES:
         run_job(job, ONE, shard=shard)
     for index in range(8):
-        save_image(folder / f"new{index}.png")
+        save_image(folder / "in" / f"new{index}.png")
+    return job
+
+
+def test_a_shard_of_a_finished_job_takes_new_images(package: Path, tmp_path: Path) -> None:
+    """Each shard alone finishes the job again, and so do both at once; not without a request."""
+    job = finished_by_halves(package, tmp_path, 3)
     with pytest.raises(RunError, match=r"shard 1/2 .* has begun already.*--resume"):
-        run_job(job, ONE, shard=halves[0])
-    first = run_job(job, ONE, shard=halves[0], resume=True)
+        run_job(job, ONE, shard=HALVES[0])
+    first = run_job(job, ONE, shard=HALVES[0], resume=True)
     assert first is not None
     assert (job.out / "result.json").exists()
     assert 3 < len(outcomes(job)) < 11  # the new images of the other shard are still to come
-    assert run_job(job, ONE, shard=halves[0], resume=True, should_stop=stop_after(0)) is not None
-    second = run_job(job, ONE, shard=halves[1], resume=True)
+    assert run_job(job, ONE, shard=HALVES[0], resume=True, should_stop=stop_after(0)) is not None
+    second = run_job(job, ONE, shard=HALVES[1], resume=True)
     assert second is not None
     assert first.num_images + second.num_images == len(outcomes(job)) == 11
     assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
@@ -191,16 +199,11 @@ def test_a_job_is_not_finished_while_a_shard_of_it_is_continued(
     package: Path, tmp_path: Path
 ) -> None:
     """The last shard finishes it, whichever was opened first."""
-    folder, halves = save_images(tmp_path / "in", 1), (Shard(1, 2), Shard(2, 2))
-    job = Job(package=package, paths=[folder], out=tmp_path / "out")
-    for shard in halves:
-        run_job(job, ONE, shard=shard)
-    for index in range(8):
-        save_image(folder / f"new{index}.png")
-    assert run_job(job, ONE, shard=halves[0], resume=True, should_stop=stop_after(1)) is None
-    assert run_job(job, ONE, shard=halves[1], resume=True) is not None
+    job = finished_by_halves(package, tmp_path, 1)
+    assert run_job(job, ONE, shard=HALVES[0], resume=True, should_stop=stop_after(1)) is None
+    assert run_job(job, ONE, shard=HALVES[1], resume=True) is not None
     assert not (job.out / "result.json").exists()
-    assert run_job(job, ONE, shard=halves[0], resume=True) is not None
+    assert run_job(job, ONE, shard=HALVES[0], resume=True) is not None
     assert (job.out / "result.json").exists()
     assert len(outcomes(job)) == 9
 

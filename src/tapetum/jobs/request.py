@@ -248,13 +248,12 @@ def _choose_runtime(options: FitOptions, there: Conditions | None) -> Runtime | 
 
     ``there`` are the conditions of what was measured; None where this machine is the device.
     """
-    if there is None:
-        runtime = options.runtime or "onnxruntime"
-        runtime = find_runtime(runtime) if isinstance(runtime, str) else runtime
+    if there is not None:
+        runtime, batch = _runtime_of(options, there), there.batch
+    else:
+        runtime = find_runtime(options.runtime or "onnxruntime")
         # Of any form: that of the images is not known, and what is impossible need not wait for it.
         batch = _conditions_here(options, runtime, channels=1, size_px=1).batch
-    else:
-        runtime, batch = _runtime_of(options, there), there.batch
     require_scope(options.budget_includes, runtime, batch)
     return runtime
 
@@ -263,8 +262,7 @@ def _runtime_of(options: FitOptions, there: Conditions) -> Runtime | None:
     """Return the runtime of what was measured; None where it was measured elsewhere."""
     known = {"threads": there.threads, "batch": there.batch, "channels": there.channels}
     try:
-        runtime = options.runtime or there.runtime
-        runtime = find_runtime(runtime) if isinstance(runtime, str) else runtime
+        runtime = find_runtime(options.runtime or there.runtime)
         here = Conditions.here(runtime, size_px=there.height_px, **known)
     except TapetumError:  # this machine does not have the runtime of the table
         return None

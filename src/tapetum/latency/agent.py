@@ -306,8 +306,8 @@ def limits(job: dict[str, Any], rounds: Sequence[Sequence[Any]]) -> dict[str, fl
 
 def is_too_slow(job: dict[str, Any], past: Sequence[Any]) -> bool:
     """Return whether a network was slower than needed when it was timed last."""
-    timed = [Round(*one) for one in past if one is not None]
-    return bool(timed) and timed[-1].median_ms > job["longest_ms"]
+    timed = [one for one in past if one is not None]
+    return bool(timed) and Round(*timed[-1]).median_ms > job["longest_ms"]
 
 
 def say(text: str) -> None:

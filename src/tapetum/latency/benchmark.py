@@ -403,7 +403,7 @@ def measure_latency(
     if not isinstance(deployed, DeployedNetwork):
         form = {"channels": channels or CHANNELS, "num_classes": num_classes}
         deployed = DeployedNetwork.open(deployed, **form)
-    runner = find_runtime(runtime) if isinstance(runtime, str) else runtime
+    runner = find_runtime(runtime)
     return benchmark_network(
         deployed,
         runner,

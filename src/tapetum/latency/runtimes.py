@@ -196,15 +196,17 @@ def _warn_of_coarse_clock() -> None:
         _log.warning(agent.COARSE)
 
 
-def find_runtime(name: str) -> Runtime:
-    """Return the runtime of a name.
+def find_runtime(runtime: str | Runtime) -> Runtime:
+    """Return the runtime of a name, or the one that is given itself.
 
     Raises:
         InputError: No runtime has this name.
     """
-    if name not in RUNTIMES:
-        raise InputError(f"there is no runtime {name!r}", nearest(name, RUNTIMES))
-    return RUNTIMES[name]
+    if not isinstance(runtime, str):
+        return runtime
+    if runtime not in RUNTIMES:
+        raise InputError(f"there is no runtime {runtime!r}", nearest(runtime, RUNTIMES))
+    return RUNTIMES[runtime]
 
 
 def load_openvino() -> Any:  # openvino has no types
