@@ -41,8 +41,6 @@ from tapetum.training import Recipe
 
 __all__ = ["FitRequest", "OpenedRequest", "ShapeSettings", "open_request"]
 
-RECALIBRATION_BATCHES = 50
-
 
 class ShapeSettings(Record):
     """How a fast network is chosen: by a race, or by the scaling rule alone.
@@ -157,9 +155,9 @@ def open_request(options: FitOptions) -> OpenedRequest:
     Budget.require_positive(options.target_ms)
     require_method(vars(options))
     measured = _Measured.of(options)
-    # The trainings estimate batch statistics again at their end.
-    changes = {"seed": options.seed, "recalibration_batches": RECALIBRATION_BATCHES}
-    recipe = recipe_of(options.data, vars(options), **changes)
+    recipe = recipe_of(options.data, vars(options), seed=options.seed)
+    if options.recipe is None:  # also that of digits
+        recipe = recipe.adjusted(fixed_statistics=Recipe.named("images").fixed_statistics)
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
     require_weights(start)
