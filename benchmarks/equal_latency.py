@@ -4,7 +4,9 @@ Latencies are fractions of that of a DC-Net of base width 20 ("x of b20"), which
 all others in the same rounds: ONNX Runtime, one thread, batch 1. For each dataset, budget and seed
 these networks are trained for equal minutes of one core, by the recipe of ``tapetum fit``, and
 scored on the validation images. The minutes are processor time, so that two of these commands, each
-on a core of its own, stay comparable:
+on a core of its own, stay comparable. Where the network of the scaling rule makes fewer than 1,000
+steps in them, all trainings of that budget have as many minutes as it needs: ``tapetum fit`` has at
+least 1,000 steps by default. The rows are:
 
 - ``fit``: the network that ``tapetum fit`` chooses, by a race of twice the minutes of a training:
   its default on two cores, where two candidates train at once;
@@ -65,6 +67,7 @@ from tapetum.provenance import stamp
 from tapetum.records import write_atomically
 from tapetum.search import RaceResult
 from tapetum.training import RUNS, Compute, Recipe, Request, prepare_process, train
+from tapetum.training.recipe import FEWEST_STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "paper" / "results" / "reproduction" / "small" / "old_search"
@@ -281,8 +284,18 @@ class Bench:
         if row not in graphs:
             return {"missing": "no such network of this latency"}
         latency = self.latencies(stem, graphs)[row]
-        trained = self.trained(networks["fit" if row == INT8 else row], self.asked.minutes)
-        return latency | (self.lowered(networks["fit"], trained) if row == INT8 else trained)
+        minutes = self.enough(networks["rule"])
+        trained = self.trained(networks["fit" if row == INT8 else row], minutes)
+        if row == INT8:
+            trained = self.lowered(networks["fit"], trained, minutes)
+        return latency | trained
+
+    def enough(self, network: Architecture) -> float:
+        """Return the minutes of the trainings of a budget, of which a network is the default."""
+        minutes = float(self.asked.minutes)
+        if self.asked.tiny:
+            return minutes
+        return round(minutes * max(1.0, FEWEST_STEPS / self.steps(network, minutes)), 1)
 
     def alone(self, row: str, latencies: Mapping[str, Made]) -> Made:
         """Return latency and scores of a network that is the same for every budget."""
@@ -305,13 +318,19 @@ class Bench:
         stem = f"{digest}_seed{self.seed}_{minutes:g}min"
         return self.folder / "trainings" / f"{stem}{ending}"
 
-    def _train(self, network: Architecture, minutes: float) -> Made:
-        run, dataset = self.place(network, minutes, ""), self.opened.dataset
+    def steps(self, network: Architecture, minutes: float) -> int:
+        """Return the steps of a training of some minutes, measured once."""
         pace = once(
             self.place(network, minutes, "_pace.json"),
-            lambda: {"steps": steps_within(minutes, network, self.recipe, dataset)},
+            lambda: {
+                "steps": steps_within(minutes, network, self.recipe, self.opened.dataset),
+            },
         )
-        recipe = self.recipe.adjusted(steps=pace["steps"])
+        return int(pace["steps"])
+
+    def _train(self, network: Architecture, minutes: float) -> Made:
+        run, dataset = self.place(network, minutes, ""), self.opened.dataset
+        recipe = self.recipe.adjusted(steps=self.steps(network, minutes))
         request = Request(architecture=network, recipe=recipe, data=dataset.info)
 
         def perform() -> Any:
@@ -347,9 +366,8 @@ class Bench:
             "provenance": result.provenance.model_dump(mode="json"),
         }
 
-    def lowered(self, network: Architecture, trained: Made) -> Made:
-        """Put a trained network into int8, and return its scores and what it loses."""
-        minutes = self.asked.minutes
+    def lowered(self, network: Architecture, trained: Made, minutes: float) -> Made:
+        """Put a network of a training into int8, and return its scores and what it loses."""
         exported = export_run(
             self.place(network, minutes, ""),
             self.place(network, minutes, ".tapetum"),
