@@ -155,19 +155,11 @@ def open_request(options: FitOptions) -> OpenedRequest:
     Budget.require_positive(options.target_ms)
     require_method(vars(options))
     measured = _Measured.of(options)
-    recipe = recipe_of(options.data, vars(options), seed=options.seed)
-    if options.recipe is None:  # also that of digits
-        recipe = recipe.adjusted(fixed_statistics=Recipe.named("images").fixed_statistics)
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
     require_weights(start)
     runtime = _choose_runtime(options, measured.conditions)
-    dataset = _open_images(options, measured.conditions, recipe)
-    given = vars(options)
-    refuse_noise_of_pairs(dataset, noise=given.get("noise"), protocol=given.get("protocol"))
-    refuse_without_labels(dataset, options.resize, options.augmentation)
-    given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
-    recipe = suit(recipe, dataset, progress=options.progress, **given)
+    recipe, dataset = _open_learning(options, measured.conditions)
     method = _choose_method(options, measured.table, dataset, recipe)
     takes_pretrained = method.method != "tf-nas" and source is None
     pretrained = choose_pretrained(start, dataset) if takes_pretrained else None
@@ -193,6 +185,19 @@ def open_request(options: FitOptions) -> OpenedRequest:
         device = Device(*what, progress=options.progress)
     opened = (measured.table, measured.timings, source, pretrained, options.progress)
     return OpenedRequest(request, dataset, device, *opened)
+
+
+def _open_learning(options: FitOptions, there: Conditions | None) -> tuple[Recipe, Dataset]:
+    """Open the images of a fit, and return them behind the recipe that suits them."""
+    recipe = recipe_of(options.data, vars(options), seed=options.seed)
+    if options.recipe is None:  # also that of digits
+        recipe = recipe.adjusted(fixed_statistics=Recipe.named("images").fixed_statistics)
+    dataset = _open_images(options, there, recipe)
+    given = vars(options)
+    refuse_noise_of_pairs(dataset, noise=given.get("noise"), protocol=given.get("protocol"))
+    refuse_without_labels(dataset, options.resize, options.augmentation)
+    chosen = {"augmentation": options.augmentation, "batch_size": options.batch_size}
+    return suit(recipe, dataset, progress=options.progress, **chosen), dataset
 
 
 def _choose_method(
