@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat
 from tapetum.arch import Architecture
 from tapetum.provenance import Provenance
 from tapetum.records import FolderKind, Record
-from tapetum.search.utility import Doubling, Prefer
+from tapetum.search.utility import Prefer
 from tapetum.training import Recipe
 
 __all__ = ["RACES", "Entry", "RaceRequest", "RaceResult", "Rung", "Spent"]
@@ -22,7 +22,6 @@ class RaceRequest(Record):
         recipe: How candidates are trained; the race decides about the steps.
         minutes: Time for everything, in minutes.
         prefer: The score that counts more.
-        doubling: What a doubling of the latency buys.
         train: What trains, in a sentence, and the number of images.
         held_out: What judges.
         weights: Digests of the weights that some candidates begin with, by name.
@@ -34,7 +33,6 @@ class RaceRequest(Record):
     recipe: Recipe
     minutes: PositiveFloat
     prefer: Prefer
-    doubling: Doubling
     train: tuple[str, int]
     held_out: tuple[str, int]
     weights: dict[str, str] = Field(default_factory=dict)
