@@ -44,13 +44,11 @@ class Entry(Record):
     Attributes:
         name: Name of the candidate.
         steps: Number of steps that it trained for; 0 where it failed.
-        utility: In doublings of the latency; comparable within a rung. None where it failed.
-        behind: How far it is behind the best of the rung.
+        behind: How far it is behind the best of the rung, in doublings of the latency. None where
+            it failed.
         behind_error: Standard error of ``behind``, from the images and the seeds of trainings.
         is_tied: Whether it is behind by 1.5 standard errors at most.
-        accuracy: Share of right labels; None where it has none.
-        accuracy_error: Its standard error.
-        macro_accuracy: Accuracy of each class, averaged over classes, which the utility counts.
+        macro_accuracy: Accuracy of each class, averaged over classes; None where it has none.
         macro_accuracy_error: Its standard error.
         psnr_db: Mean PSNR of noisy views, each counting at most 40 dB.
         psnr_error_db: Its standard error over images.
@@ -59,12 +57,9 @@ class Entry(Record):
 
     name: str
     steps: int = 0
-    utility: float | None = None
     behind: float | None = None
     behind_error: float | None = None
     is_tied: bool = False
-    accuracy: float | None = None
-    accuracy_error: float | None = None
     macro_accuracy: float | None = None
     macro_accuracy_error: float | None = None
     psnr_db: float | None = None

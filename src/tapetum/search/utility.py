@@ -59,14 +59,12 @@ class Place(NamedTuple):
 
     Args:
         name: Name of the candidate.
-        utility: In doublings of the latency.
-        behind: How much the best one is ahead.
+        behind: How much the best one is ahead, in doublings of the latency.
         behind_error: Standard error of that: from the images that both were judged on, and from
             the seeds of both trainings.
     """
 
     name: str
-    utility: float
     behind: float
     behind_error: float
 
@@ -106,7 +104,7 @@ def order(measured: Mapping[str, Measures], *, prefer: Prefer) -> tuple[Place, .
         of_images = ahead.std(ddof=1) / math.sqrt(len(ahead)) if len(ahead) > 1 else 0.0
         of_seeds = _seed_error(measured[name], prefer)
         error = math.hypot(of_images, math.sqrt(2) * of_seeds)
-        places.append(Place(name, float(each[name].mean()), float(ahead.mean()), error))
+        places.append(Place(name, float(ahead.mean()), error))
     return tuple(places)
 
 
