@@ -10,9 +10,9 @@ import pytest
 from tapetum.jobs.compare import best_run, gain, show_scores
 from tapetum.jobs.fit_result import Control, Controls
 from tapetum.scores import ScoreRow
-from tapetum.search import Doubling, Prefer
+from tapetum.search import Prefer
+from tapetum.search.utility import DOUBLING_ACCURACY, DOUBLING_DB
 
-DOUBLING = Doubling()
 EVEN = {"cat": 500, "dog": 500}
 
 
@@ -27,9 +27,9 @@ def row(accuracy: float | None, psnr_db: float | None) -> ScoreRow:
 def test_a_doubling_in_one_score_counts_by_the_preference(prefer: Prefer, weight: float) -> None:
     """And a doubling in both is one doubling, whatever is preferred."""
     ours = row(0.5, 20.0)
-    label, _ = gain(ours, row(0.5 + DOUBLING.accuracy, 20.0), prefer, EVEN)
-    image, _ = gain(ours, row(0.5, 20.0 + DOUBLING.psnr_db), prefer, EVEN)
-    both, _ = gain(ours, row(0.5 + DOUBLING.accuracy, 20.0 + DOUBLING.psnr_db), prefer, EVEN)
+    label, _ = gain(ours, row(0.5 + DOUBLING_ACCURACY, 20.0), prefer, EVEN)
+    image, _ = gain(ours, row(0.5, 20.0 + DOUBLING_DB), prefer, EVEN)
+    both, _ = gain(ours, row(0.5 + DOUBLING_ACCURACY, 20.0 + DOUBLING_DB), prefer, EVEN)
     assert label == pytest.approx(weight)
     assert image == pytest.approx(1 - weight)
     assert both == pytest.approx(1)
@@ -37,7 +37,7 @@ def test_a_doubling_in_one_score_counts_by_the_preference(prefer: Prefer, weight
 
 def test_one_score_alone_decides_where_the_other_is_missing() -> None:
     """A denoiser has no labels."""
-    value, error = gain(row(None, 20.0), row(None, 20.0 + DOUBLING.psnr_db), "label", {})
+    value, error = gain(row(None, 20.0), row(None, 20.0 + DOUBLING_DB), "label", {})
     assert value == pytest.approx(1)
     assert 0 < error < 1
 

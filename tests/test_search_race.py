@@ -104,9 +104,9 @@ def test_the_first_candidate_wins_where_it_cannot_be_told_from_the_best(
 ) -> None:
     """It is behind by 0.5: less than 1.5 standard errors, or more."""
     places = (
-        Place("seeing", 1.0, 0.0, 0.0),
-        Place("blind", 0.5, 0.5, error),
-        Place("other", 0.1, 0.9, error),
+        Place("seeing", 0.0, 0.0),
+        Place("blind", 0.5, error),
+        Place("other", 0.9, error),
     )
     monkeypatch.setattr(sys.modules["tapetum.search.race"], "order", lambda *_, **__: places)
     candidates = (blind(), seeing(width=2), blind("other"))

@@ -22,6 +22,7 @@ from tapetum.data import DatasetInfo, ImageDataset, Samples
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.progress import ProgressCallback
+from tapetum.runtime import Preparation
 from tapetum.search import step_times
 from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train, training_batches
 from tapetum.training.checkpoint import EpochRow, Position
@@ -87,6 +88,7 @@ TINY_DATA = DatasetInfo(
     description=Squares.source,
     size_px=SIZE_PX,
     channels=1,
+    preparation=Preparation(size_px=SIZE_PX, channels=1, resize="crop"),
     class_names=Squares.class_names,
     num_train=16,
     num_validation=8,

@@ -22,6 +22,7 @@ import kept
 import reduced_rows
 from tapetum.arch import Architecture
 from tapetum.data import Dataset, DatasetInfo, digits
+from tapetum.runtime import Preparation
 from tapetum.training import Recipe, Result, prepare_process
 from tapetum_paper import Scale
 from tapetum_paper.controlled import BRIEF, CLASSIFIER_RECIPES, table_1, table_7, table_8
@@ -103,6 +104,9 @@ def images_of(way: str, data_root: Path | None, *, denoises: bool) -> Dataset:
         description=f"{train.source}, composed so: {way}",
         size_px=train.size_px,
         channels=train.channels,
+        preparation=Preparation(
+            size_px=None if denoises else train.size_px, channels=train.channels, resize="crop"
+        ),
         class_names=train.class_names,
         num_train=len(train),
         num_validation=len(test),

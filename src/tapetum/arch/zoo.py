@@ -10,7 +10,7 @@ References:
     Searching for MobileNetV3 (Howard et al., 2019), table 2, https://arxiv.org/abs/1905.02244
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tapetum.arch.families import (
     Bottleneck,
@@ -23,10 +23,7 @@ from tapetum.arch.families import (
 from tapetum.arch.spec import Architecture
 from tapetum.errors import ArchitectureError, nearest
 
-__all__ = [
-    *("CLASSIFIERS", "DENOISERS", "JOINT", "MOBILE_CLASSIFIERS"),
-    *("architecture_names", "find_architecture"),
-]
+__all__ = ["CLASSIFIERS", "DENOISERS", "JOINT", "architecture_names", "find_architecture"]
 
 
 class UNetNumbers(NamedTuple):
@@ -44,14 +41,6 @@ class ClassifierNumbers(NamedTuple):
 
     widths: tuple[int, int]
     expansion: float | None = None
-
-
-class MobileNumbers(NamedTuple):
-    """The arguments of :func:`tapetum.arch.families.mobile_classifier`."""
-
-    bottlenecks: tuple[Bottleneck, ...]
-    features: int
-    hidden_features: int
 
 
 class JointNumbers(NamedTuple):
@@ -90,25 +79,20 @@ CLASSIFIERS = {
 # differs from that paper: a squeeze ends in a sigmoid, not a hard one, and its inner activation is
 # that of the block; the last convolution has no squeeze; the first block has an expansion layer,
 # although its expansion is 1; batch norms have torch's epsilon; there is no dropout.
-MOBILE_CLASSIFIERS = {
-    "mobilenet-v3-small": MobileNumbers(
-        (
-            Bottleneck(16, 16, 3, 2, 8, "relu"),
-            Bottleneck(72, 24, 3, 2, None, "relu"),
-            Bottleneck(88, 24, 3, 1, None, "relu"),
-            Bottleneck(96, 40, 5, 2, 24, "hard_swish"),
-            Bottleneck(240, 40, 5, 1, 64, "hard_swish"),
-            Bottleneck(240, 40, 5, 1, 64, "hard_swish"),
-            Bottleneck(120, 48, 5, 1, 32, "hard_swish"),
-            Bottleneck(144, 48, 5, 1, 40, "hard_swish"),
-            Bottleneck(288, 96, 5, 2, 72, "hard_swish"),
-            Bottleneck(576, 96, 5, 1, 144, "hard_swish"),
-            Bottleneck(576, 96, 5, 1, 144, "hard_swish"),
-        ),
-        features=576,
-        hidden_features=1024,
-    )
-}
+MOBILENET = "mobilenet-v3-small"
+MOBILENET_BOTTLENECKS = (
+    Bottleneck(16, 16, 3, 2, 8, "relu"),
+    Bottleneck(72, 24, 3, 2, None, "relu"),
+    Bottleneck(88, 24, 3, 1, None, "relu"),
+    Bottleneck(96, 40, 5, 2, 24, "hard_swish"),
+    Bottleneck(240, 40, 5, 1, 64, "hard_swish"),
+    Bottleneck(240, 40, 5, 1, 64, "hard_swish"),
+    Bottleneck(120, 48, 5, 1, 32, "hard_swish"),
+    Bottleneck(144, 48, 5, 1, 40, "hard_swish"),
+    Bottleneck(288, 96, 5, 2, 72, "hard_swish"),
+    Bottleneck(576, 96, 5, 1, 144, "hard_swish"),
+    Bottleneck(576, 96, 5, 1, 144, "hard_swish"),
+)
 
 # Paper, table 1; the medium one is ours, for images with more content than digits.
 JOINT = {
@@ -129,7 +113,7 @@ def architecture_names() -> list[str]:
         >>> "unet-s" in tapetum.architecture_names()
         True
     """
-    return sorted([*DENOISERS, *CLASSIFIERS, *MOBILE_CLASSIFIERS, *JOINT])
+    return sorted([*DENOISERS, *CLASSIFIERS, MOBILENET, *JOINT])
 
 
 def find_architecture(
@@ -151,26 +135,18 @@ def find_architecture(
     Raises:
         ArchitectureError: No architecture has this name.
     """
+    options: dict[str, Any] = {"channels": channels, "num_classes": num_classes, "boxes": boxes}
     if name in DENOISERS:
         return unet(name, **DENOISERS[name]._asdict(), channels=channels)
     if name in CLASSIFIERS:
-        return small_classifier(
-            name,
-            **CLASSIFIERS[name]._asdict(),
-            channels=channels,
-            num_classes=num_classes,
-            boxes=boxes,
-        )
-    if name in MOBILE_CLASSIFIERS:
+        return small_classifier(name, **CLASSIFIERS[name]._asdict(), **options)
+    if name == MOBILENET:
+        blocks = MOBILENET_BOTTLENECKS
         return mobile_classifier(
-            name,
-            **MOBILE_CLASSIFIERS[name]._asdict(),
-            channels=channels,
-            num_classes=num_classes,
-            boxes=boxes,
+            name, bottlenecks=blocks, features=576, hidden_features=1024, **options
         )
     if name in JOINT:
-        return _join(name, JOINT[name], channels=channels, num_classes=num_classes, boxes=boxes)
+        return _join(name, JOINT[name], **options)
     raise ArchitectureError(
         f"there is no architecture {name!r}", nearest(name, architecture_names())
     )

@@ -6,11 +6,11 @@ A dataset returns clean images by index; :mod:`tapetum.training.batches` adds th
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt
 
 from tapetum.data.augmentation import Augmentation
 from tapetum.data.splitlist import SplitList
@@ -59,17 +59,6 @@ class DatasetInfo(Record):
     typical_px: tuple[PositiveInt, PositiveInt] | None = None
     has_boxes: bool = False
     is_paired: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_cut_where_not_said(cls, values: Any) -> Any:
-        """Fill in the preparation of earlier versions, which was not stored."""
-        if not isinstance(values, dict) or "preparation" in values:
-            return values
-        has_labels = values.get("class_names") and not values.get("has_boxes")
-        size_px = values.get("size_px") if has_labels else None
-        cut = {"size_px": size_px, "channels": values.get("channels"), "resize": "crop"}
-        return {**values, "preparation": cut}
 
     @property
     def image_px(self) -> tuple[int, int]:

@@ -52,16 +52,16 @@ class DigitDataset(ImageDataset):
         labels: The digits' labels, 0 to 9, shape (n,).
         count: Number of images.
         seed: Random seed of digits, grey values and places.
-        size_px: Height and width of an image; two digits need at least 56.
         source: The origin of the digits, in a sentence for people.
         blend: How digit and background are blended; by default the maximum of the two.
 
     Raises:
-        DataError: There are no digits, no images, or no room for two digits.
+        DataError: No images were requested.
     """
 
     channels = 1
     class_names = tuple("0123456789")
+    size_px = IMAGE_PX
 
     def __init__(
         self,
@@ -70,26 +70,25 @@ class DigitDataset(ImageDataset):
         *,
         count: int = 30_000,
         seed: int,
-        size_px: int = IMAGE_PX,
         source: str,
         blend: Blend = np.maximum,
     ) -> None:
-        _check(digit_images, labels, count, size_px)
+        if count < 1:
+            raise DataError(f"{count} images were requested", "request at least one")
         generator = generator_for(seed)
         self.source = source
-        self.size_px = size_px
         self._images = digit_images
         self._blend = blend
         self._digits = _draw_digits(generator, len(digit_images), count)
         self._labels = labels[self._digits].astype(np.int64)
-        self._corners = _draw_corners(generator, count, size_px)
+        self._corners = _draw_corners(generator, count)
         self._greys = generator.uniform(_DARKEST, _BRIGHTEST, count).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self._digits)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return images (b, 1, size_px, size_px), labels (b, 2) and boxes (b, 2, 4) in pixels."""
+        """Return images (b, 1, 96, 96), labels (b, 2) and boxes (b, 2, 4) in pixels."""
         del epoch, seed, train
         rows = np.asarray(indices, dtype=np.int64)
         corners = self._corners[rows].astype(np.float32)
@@ -102,7 +101,7 @@ class DigitDataset(ImageDataset):
 
     def _compose(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         greys = self._greys[rows, np.newaxis, np.newaxis]
-        canvas = np.empty((len(rows), self.size_px, self.size_px), dtype=np.float32)
+        canvas = np.empty((len(rows), IMAGE_PX, IMAGE_PX), dtype=np.float32)
         canvas[:] = greys
         places = sliding_window_view(canvas, (DIGIT_PX, DIGIT_PX), axis=(1, 2), writeable=True)
         images = np.arange(len(rows))
@@ -172,23 +171,6 @@ def open_digits(
     )
 
 
-def _check(
-    digit_images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, size_px: int
-) -> None:
-    if digit_images.shape != (len(labels), DIGIT_PX, DIGIT_PX) or not len(labels):
-        raise DataError(
-            f"digits of shape {digit_images.shape} with {len(labels)} labels cannot be composed",
-            f"give (n, {DIGIT_PX}, {DIGIT_PX}) digits and n labels",
-        )
-    if count < 1:
-        raise DataError(f"{count} images were requested", "request at least one")
-    if size_px < 2 * DIGIT_PX:
-        raise DataError(
-            f"two digits of {DIGIT_PX} px do not fit in {size_px} x {size_px} px",
-            f"choose at least {2 * DIGIT_PX} px",
-        )
-
-
 def _draw_digits(generator: np.random.Generator, num_digits: int, count: int) -> NDArray[np.int64]:
     """Draw the digits of each image, (count, 2), from whole shuffled rounds of all digits."""
     needed = count * _DIGITS_A_IMAGE
@@ -196,9 +178,9 @@ def _draw_digits(generator: np.random.Generator, num_digits: int, count: int) ->
     return np.concatenate(rounds)[:needed].reshape(count, _DIGITS_A_IMAGE)
 
 
-def _draw_corners(generator: np.random.Generator, count: int, size_px: int) -> NDArray[np.int64]:
+def _draw_corners(generator: np.random.Generator, count: int) -> NDArray[np.int64]:
     """Draw left and top of each digit, (count, 2, 2), uniformly over all pairs without overlap."""
-    num_places = size_px - DIGIT_PX + 1
+    num_places = IMAGE_PX - DIGIT_PX + 1
     corners = generator.integers(0, num_places, (count, _DIGITS_A_IMAGE, 2))
     while True:
         overlap = np.abs(corners[:, 0] - corners[:, 1]).max(axis=1) < DIGIT_PX

@@ -52,13 +52,11 @@ class Decoding(NamedTuple):
 class DecodedFile:
     """An image that can be read: a file, or a frame of it.
 
-    Height and width are those after a reduction to the limit.  Colour counts in the image and its
-    twin.  The pixels are not kept where memory was full.  Notes say what decoding guessed.
+    Colour counts in the image and its twin.  The pixels are not kept where memory was full.  Notes
+    say what decoding guessed.
     """
 
     file: ImageFile
-    height: int
-    width: int
     is_colour: bool
     decoding: Decoding
     kept: Pixels | None
@@ -137,11 +135,8 @@ def _load(
         pixels, notes = _read(file, streams, decoding)
     except DataError as error:
         return LeftOut(file.path, error.problem)
-    height, width = pixels.clean.shape[1:]
     return DecodedFile(
         file=file,
-        height=height,
-        width=width,
         is_colour=any(len(part) > 1 for part in pixels if part is not None),
         decoding=decoding,
         kept=pixels if memory.takes(pixels) else None,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tapetum.data.augmentation import Augmentation
 from tapetum.data.dataset import ImageDataset, Samples, Subset
-from tapetum.data.layout import Box, ImageFile
+from tapetum.data.layout import ImageFile
 from tapetum.data.loading import DecodedFile, Decoding, Pixels
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
@@ -60,16 +60,9 @@ class _Place(Record):
 class _File(Record):
     """A decoded file of a folder; it has no places where there was no room for it."""
 
-    path: Path
-    noisy_path: Path | None
-    class_name: str | None
-    frame: int
-    box: Box | None
-    height: int
-    width: int
+    file: ImageFile
     is_colour: bool
-    largest_px: int | None
-    white: float | None
+    decoding: Decoding
     clean: _Place | None = None
     noisy: _Place | None = None
 
@@ -208,36 +201,19 @@ def _write_pixels(
 
 
 def _file(one: DecodedFile, clean: _Place | None = None, noisy: _Place | None = None) -> _File:
-    file = one.file
+    noisy_path = None if one.file.noisy_path is None else one.file.noisy_path.absolute()
+    file = one.file._replace(path=one.file.path.absolute(), noisy_path=noisy_path)
     return _File(
-        path=file.path.absolute(),
-        noisy_path=None if file.noisy_path is None else file.noisy_path.absolute(),
-        class_name=file.class_name,
-        frame=file.frame,
-        box=file.box,
-        height=one.height,
-        width=one.width,
-        is_colour=one.is_colour,
-        largest_px=one.decoding.largest_px,
-        white=one.decoding.white,
-        clean=clean,
-        noisy=noisy,
+        file=file, is_colour=one.is_colour, decoding=one.decoding, clean=clean, noisy=noisy
     )
 
 
-def _decoded(file: _File, pixels: NDArray[np.uint8]) -> DecodedFile:
+def _decoded(stored: _File, pixels: NDArray[np.uint8]) -> DecodedFile:
     kept = None
-    if file.clean is not None:
-        noisy = None if file.noisy is None else file.noisy.of(pixels)
-        kept = Pixels(file.clean.of(pixels), noisy)
-    return DecodedFile(
-        file=ImageFile(file.path, file.noisy_path, file.class_name, file.frame, file.box),
-        height=file.height,
-        width=file.width,
-        is_colour=file.is_colour,
-        decoding=Decoding(file.largest_px, file.white),
-        kept=kept,
-    )
+    if stored.clean is not None:
+        noisy = None if stored.noisy is None else stored.noisy.of(pixels)
+        kept = Pixels(stored.clean.of(pixels), noisy)
+    return DecodedFile(stored.file, stored.is_colour, stored.decoding, kept)
 
 
 def _write_arrays(images: ImageDataset, folder: Path, room_bytes: int) -> _Stored:

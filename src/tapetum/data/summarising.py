@@ -109,7 +109,6 @@ def _sizes(files: Sequence[Surveyed]) -> summary.Sizes:
         median=size(ordered[sides.index(median_low(sides))]),
         largest=size(ordered[-1]),
         tenth_px=sides[int(0.1 * len(sides))],
-        ninetieth_px=sides[int(0.9 * (len(sides) - 1))],
     )
 
 

@@ -39,14 +39,12 @@ class Sizes(Record):
         median: Width and height of the image whose shorter side is the median.
         largest: Width and height of the image with the longest shorter side.
         tenth_px: The shorter side that nine of ten images reach.
-        ninetieth_px: The shorter side that one of ten images reaches.
     """
 
     smallest: tuple[PositiveInt, PositiveInt]
     median: tuple[PositiveInt, PositiveInt]
     largest: tuple[PositiveInt, PositiveInt]
     tenth_px: PositiveInt
-    ninetieth_px: PositiveInt
 
 
 class NotUsed(NamedTuple):

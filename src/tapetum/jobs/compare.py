@@ -8,7 +8,7 @@ from tapetum.jobs.fit_result import NETWORK, Control, Controls
 from tapetum.jobs.request import FitRequest, ShapeSettings
 from tapetum.latency import Budget
 from tapetum.scores import ScoreRow, Scores, show_number
-from tapetum.search import SEED_ACCURACY, SEED_DB, Doubling, Prefer
+from tapetum.search import SEED_ACCURACY, SEED_DB, Prefer, score_weights
 from tapetum.training import RUNS
 
 __all__ = ["best_run", "control_means", "gain", "preference_of", "scores_of", "show_scores"]
@@ -80,7 +80,7 @@ def gain(
     accuracies = (ours.macro_accuracy, theirs.macro_accuracy)
     decibels = (ours.psnr_db, theirs.psnr_db)
     labels, images = None not in accuracies, None not in decibels
-    per_accuracy, per_db = Doubling().weights(prefer, labels=labels, images=images)
+    per_accuracy, per_db = score_weights(prefer, labels=labels, images=images)
     value = variance = 0.0
     if labels:
         value += per_accuracy * _rise(accuracies)

@@ -17,14 +17,13 @@ from tapetum.search.race import race
 from tapetum.search.race_records import RACES, RaceResult
 from tapetum.search.recipe import SearchRecipe, choose_search_recipe
 from tapetum.search.result import SearchResult
-from tapetum.search.utility import SEED_ACCURACY, SEED_DB, Doubling, Prefer
+from tapetum.search.utility import SEED_ACCURACY, SEED_DB, Prefer, score_weights
 
 __all__ = [
     "RACES",
     "SEED_ACCURACY",
     "SEED_DB",
     "Candidate",
-    "Doubling",
     "FeasibleRange",
     "Prefer",
     "Proposal",
@@ -42,6 +41,7 @@ __all__ = [
     "propose",
     "race",
     "refusal",
+    "score_weights",
     "search",
     "step_times",
     "widths",

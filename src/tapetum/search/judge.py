@@ -35,9 +35,8 @@ class Measures(Record):
     Attributes:
         num_images: Number of images.
         num_views: Number of images times the noise levels that each was seen at.
-        accuracy: Share of right labels; None without labels or without a classifier.
-        accuracy_error: Its standard error.
-        macro_accuracy: Accuracy of each class, averaged over the classes.
+        macro_accuracy: Accuracy of each class, averaged over the classes; None without labels or
+            without a classifier.
         macro_accuracy_error: Its standard error.
         psnr_db: Mean PSNR of the noisy views, each counting at most 40 dB; None without a decoder.
             Clean views count only where there are no others: a network that copies its input would
@@ -50,8 +49,6 @@ class Measures(Record):
 
     num_images: int
     num_views: int
-    accuracy: float | None = None
-    accuracy_error: float | None = None
     macro_accuracy: float | None = None
     macro_accuracy_error: float | None = None
     psnr_db: float | None = None
@@ -176,8 +173,6 @@ def _of_labels(labels: NDArray[np.int64], right: _Values) -> dict[str, Any]:
     hits = np.bincount(members.ravel(), weights=right.ravel())
     variances = _variance(hits, counts)
     return {
-        "accuracy": float(right.mean()),
-        "accuracy_error": float(np.sqrt(_variance(right.sum(), labels.size))),
         "macro_accuracy": float((hits / counts).mean()),
         "macro_accuracy_error": float(np.sqrt(variances.sum()) / len(classes)),
         "balanced": tuple((weights[members] * right).mean(axis=1).tolist()),

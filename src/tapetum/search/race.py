@@ -38,7 +38,7 @@ from tapetum.search import plan
 from tapetum.search.judge import Measures, num_levels
 from tapetum.search.race_records import RACES, Entry, RaceRequest, RaceResult, Rung, Spent
 from tapetum.search.starting import Start, Starter, none_trained
-from tapetum.search.utility import Doubling, Place, Prefer, order
+from tapetum.search.utility import Place, Prefer, order
 from tapetum.search.work import Outcome, Piece, Work
 from tapetum.search.workers import Workers, open_workers, perform_all
 from tapetum.training import Recipe
@@ -63,7 +63,6 @@ def race(
     minutes: float,
     weights: Mapping[str, Path] = {},
     prefer: Prefer = "balanced",
-    doubling: Doubling = Doubling(),  # noqa: B008  (frozen)
     workers: int | None = None,
     ray: str | None = None,
     resume: bool = False,
@@ -89,7 +88,6 @@ def race(
         minutes: Time for everything, in minutes of the wall clock.
         weights: Files of the weights that some candidates begin with in each rung, by name.
         prefer: The score that counts four times as much; ``balanced`` for both alike.
-        doubling: What a doubling of the latency buys, the unit of both scores.
         workers: Number of candidates that train at the same time; by default one a core.
         ray: Address of a Ray cluster of equal machines that trains them instead.
         resume: Whether to continue a race of the same request; the result of a finished one is
@@ -115,7 +113,6 @@ def race(
             recipe=recipe,
             minutes=minutes,
             prefer=prefer,
-            doubling=doubling,
             train=(train.source, len(train)),
             held_out=(held_out.source, len(held_out)),
             weights=_digests(weights),
@@ -304,7 +301,7 @@ def _ordered(outcomes: Sequence[Outcome], request: RaceRequest, seconds: float) 
     """Return the rung of some outcomes; who failed comes last."""
     measured = {one.name: one.measures for one in outcomes if one.measures is not None}
     steps = {one.name: one.steps for one in outcomes}
-    places = order(measured, prefer=request.prefer, doubling=request.doubling)
+    places = order(measured, prefer=request.prefer)
     any_one = measured[places[0].name]
     return Rung(
         seconds=seconds,

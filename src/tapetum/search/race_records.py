@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat
 from tapetum.arch import Architecture
 from tapetum.provenance import Provenance
 from tapetum.records import FolderKind, Record
-from tapetum.search.utility import Doubling, Prefer
+from tapetum.search.utility import Prefer
 from tapetum.training import Recipe
 
 __all__ = ["RACES", "Entry", "RaceRequest", "RaceResult", "Rung", "Spent"]
@@ -22,7 +22,6 @@ class RaceRequest(Record):
         recipe: How candidates are trained; the race decides about the steps.
         minutes: Time for everything, in minutes.
         prefer: The score that counts more.
-        doubling: What a doubling of the latency buys.
         train: What trains, in a sentence, and the number of images.
         held_out: What judges.
         weights: Digests of the weights that some candidates begin with, by name.
@@ -34,7 +33,6 @@ class RaceRequest(Record):
     recipe: Recipe
     minutes: PositiveFloat
     prefer: Prefer
-    doubling: Doubling
     train: tuple[str, int]
     held_out: tuple[str, int]
     weights: dict[str, str] = Field(default_factory=dict)
@@ -46,13 +44,11 @@ class Entry(Record):
     Attributes:
         name: Name of the candidate.
         steps: Number of steps that it trained for; 0 where it failed.
-        utility: In doublings of the latency; comparable within a rung. None where it failed.
-        behind: How far it is behind the best of the rung.
+        behind: How far it is behind the best of the rung, in doublings of the latency. None where
+            it failed.
         behind_error: Standard error of ``behind``, from the images and the seeds of trainings.
         is_tied: Whether it is behind by 1.5 standard errors at most.
-        accuracy: Share of right labels; None where it has none.
-        accuracy_error: Its standard error.
-        macro_accuracy: Accuracy of each class, averaged over classes, which the utility counts.
+        macro_accuracy: Accuracy of each class, averaged over classes; None where it has none.
         macro_accuracy_error: Its standard error.
         psnr_db: Mean PSNR of noisy views, each counting at most 40 dB.
         psnr_error_db: Its standard error over images.
@@ -61,12 +57,9 @@ class Entry(Record):
 
     name: str
     steps: int = 0
-    utility: float | None = None
     behind: float | None = None
     behind_error: float | None = None
     is_tied: bool = False
-    accuracy: float | None = None
-    accuracy_error: float | None = None
     macro_accuracy: float | None = None
     macro_accuracy_error: float | None = None
     psnr_db: float | None = None

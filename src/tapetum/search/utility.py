@@ -5,10 +5,10 @@ measured in the same currency: what one doubling of the latency would have bough
 
 .. math:: u = w \, \frac{\text{accuracy}}{a} + (1 - w) \, \frac{\text{PSNR}}{p}
 
-with :math:`a` and :math:`p` the accuracy and the decibels of a doubling (:class:`Doubling`) and
-:math:`w` the weight that the user prefers. So a difference of 1 is worth half of the milliseconds.
-The accuracy is averaged over classes: a network that always says the most frequent class is worth
-little.
+with :math:`a` and :math:`p` the accuracy and the decibels of a doubling
+(:data:`DOUBLING_ACCURACY`, :data:`DOUBLING_DB`) and :math:`w` the weight that the user prefers. So
+a difference of 1 is worth half of the milliseconds. The accuracy is averaged over classes: a
+network that always says the most frequent class is worth little.
 """
 
 import math
@@ -17,12 +17,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveFloat
 
-from tapetum.records import Record
 from tapetum.search.judge import Measures
 
-__all__ = ["SEED_ACCURACY", "SEED_DB", "Doubling", "Place", "Prefer", "order", "utilities"]
+__all__ = ["SEED_ACCURACY", "SEED_DB", "Place", "Prefer", "order", "score_weights", "utilities"]
 
 Prefer = Literal["label", "balanced", "image"]
 
@@ -35,31 +33,25 @@ SEED_ACCURACY = 0.0125
 SEED_DB = 0.05
 """Standard deviation of both scores over the seeds of a training (Imagenette at 64 px)."""
 
+DOUBLING_ACCURACY = 0.014
+DOUBLING_DB = 0.35
+"""What a network of twice the latency is better by in both scores.
 
-class Doubling(Record):
-    """What a network of twice the latency is better by.
+Measured on Imagenette at 64 px, where five times the latency bought 3.3 points and 0.6 to 0.9 dB
+after the same number of epochs.
+"""
 
-    The defaults were measured on Imagenette at 64 px, where five times the latency bought 3.3
-    points and 0.6 to 0.9 dB after the same number of epochs. A measured front can replace them.
 
-    Attributes:
-        accuracy: Difference of the accuracy, as a share.
-        psnr_db: Difference of the PSNR in decibels.
+def score_weights(prefer: Prefer, *, labels: bool, images: bool) -> tuple[float, float]:
+    """Return the utility of an accuracy of 1, and that of a decibel.
+
+    Args:
+        prefer: The score that counts more.
+        labels: Whether there is an accuracy; without it the PSNR alone counts.
+        images: Whether there is a PSNR; without it the accuracy alone counts.
     """
-
-    accuracy: PositiveFloat = 0.014
-    psnr_db: PositiveFloat = 0.35
-
-    def weights(self, prefer: Prefer, *, labels: bool, images: bool) -> tuple[float, float]:
-        """Return the utility of an accuracy of 1, and that of a decibel.
-
-        Args:
-            prefer: The score that counts more.
-            labels: Whether there is an accuracy; without it the PSNR alone counts.
-            images: Whether there is a PSNR; without it the accuracy alone counts.
-        """
-        weight = _LABEL_WEIGHTS[prefer] if labels and images else float(labels)
-        return weight / self.accuracy, (1 - weight) / self.psnr_db
+    weight = _LABEL_WEIGHTS[prefer] if labels and images else float(labels)
+    return weight / DOUBLING_ACCURACY, (1 - weight) / DOUBLING_DB
 
 
 class Place(NamedTuple):
@@ -67,14 +59,12 @@ class Place(NamedTuple):
 
     Args:
         name: Name of the candidate.
-        utility: In doublings of the latency.
-        behind: How much the best one is ahead.
+        behind: How much the best one is ahead, in doublings of the latency.
         behind_error: Standard error of that: from the images that both were judged on, and from
             the seeds of both trainings.
     """
 
     name: str
-    utility: float
     behind: float
     behind_error: float
 
@@ -84,13 +74,13 @@ class Place(NamedTuple):
         return self.behind <= TIED_ERRORS * self.behind_error
 
 
-def utilities(measures: Measures, *, prefer: Prefer, doubling: Doubling) -> NDArray[np.float64]:
+def utilities(measures: Measures, *, prefer: Prefer) -> NDArray[np.float64]:
     """Return the utility of each image, whose mean is that of the network.
 
     A network with one score alone, or images without labels, are judged by that score alone.
     """
     labels, images = measures.balanced is not None, measures.decibels is not None
-    per_accuracy, per_db = doubling.weights(prefer, labels=labels, images=images)
+    per_accuracy, per_db = score_weights(prefer, labels=labels, images=images)
     total = np.zeros(measures.num_images)
     if measures.balanced is not None:
         total += per_accuracy * np.asarray(measures.balanced)
@@ -99,32 +89,27 @@ def utilities(measures: Measures, *, prefer: Prefer, doubling: Doubling) -> NDAr
     return total
 
 
-def order(
-    measured: Mapping[str, Measures], *, prefer: Prefer, doubling: Doubling
-) -> tuple[Place, ...]:
+def order(measured: Mapping[str, Measures], *, prefer: Prefer) -> tuple[Place, ...]:
     """Return the candidates from the best to the worst; of equal ones the first comes first.
 
     Args:
         measured: Scores of each candidate by its name, on the same images.
         prefer: The score that counts four times as much as the other; ``balanced`` for neither.
-        doubling: What a doubling of the latency buys.
     """
-    each = {
-        name: utilities(one, prefer=prefer, doubling=doubling) for name, one in measured.items()
-    }
+    each = {name: utilities(one, prefer=prefer) for name, one in measured.items()}
     names = sorted(each, key=lambda name: -each[name].mean())  # stable
     places = []
     for name in names:
         ahead = each[names[0]] - each[name]
         of_images = ahead.std(ddof=1) / math.sqrt(len(ahead)) if len(ahead) > 1 else 0.0
-        of_seeds = _seed_error(measured[name], prefer, doubling)
+        of_seeds = _seed_error(measured[name], prefer)
         error = math.hypot(of_images, math.sqrt(2) * of_seeds)
-        places.append(Place(name, float(each[name].mean()), float(ahead.mean()), error))
+        places.append(Place(name, float(ahead.mean()), error))
     return tuple(places)
 
 
-def _seed_error(measures: Measures, prefer: Prefer, doubling: Doubling) -> float:
+def _seed_error(measures: Measures, prefer: Prefer) -> float:
     """Return by how much another seed of the training would change the utility."""
     labels, images = measures.balanced is not None, measures.decibels is not None
-    per_accuracy, per_db = doubling.weights(prefer, labels=labels, images=images)
+    per_accuracy, per_db = score_weights(prefer, labels=labels, images=images)
     return math.hypot(per_accuracy * SEED_ACCURACY, per_db * SEED_DB)
