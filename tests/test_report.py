@@ -264,12 +264,6 @@ def test_a_ragged_table_is_refused() -> None:
         Table("Mean", ("network", "PSNR"), (("ours",),))
 
 
-def test_a_series_of_another_length_is_refused() -> None:
-    """A series has one value for each x."""
-    with pytest.raises(InputError, match="series 'ours' of the plot 'PSNR' has 1 points"):
-        Curve("PSNR", "sigma", "dB", SIGMAS, (Series("ours", (1.0,)),))
-
-
 def test_an_image_of_two_channels_is_refused() -> None:
     """Only grey and RGB images can be shown; the error says the shape that was given."""
     with pytest.raises(InputError, match=re.escape("(2, 12, 16)")):
