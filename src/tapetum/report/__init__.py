@@ -8,7 +8,6 @@ and words, not by colour alone. Templates and plots need the extra ``train``.
 from tapetum.report import content
 from tapetum.report.images import png_of
 from tapetum.report.network_page import network_page, runtime_notice
-from tapetum.report.plots import write_scatter
 from tapetum.report.write import write_report
 
 __all__ = [
@@ -17,5 +16,4 @@ __all__ = [
     "png_of",
     "runtime_notice",
     "write_report",
-    "write_scatter",
 ]
