@@ -346,7 +346,7 @@ def test_help_has_an_example_and_json(command: str) -> None:
             "9 th",
         ),
         ((*TRAIN, "{new}", "--learning-rate", "inf"), "--learning-rate"),
-        (("info", "nothing"), "is not an architecture"),
+        (("info", "nothing"), "is neither an architecture nor a run"),
         (("info", "{empty}"), "'tapetum train --out' or 'tapetum fit --out' has made"),
         (("train", "unet-s", "--data", "digits", "--epochs", "0", "--out", "{new}"), "epochs"),
     ],

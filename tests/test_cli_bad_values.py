@@ -13,7 +13,7 @@ from tapetum.cli.app import app
 
 # Options that take any text, such as a path; what they name is looked for later.
 FREE = {
-    *("--out", "--data", "--labels", "--boxes", "--beside", "--latency", "--data-root", "--plot"),
+    *("--out", "--data", "--labels", "--boxes", "--beside", "--latency", "--data-root"),
     *("--group-by", "--recipe", "--search-recipe", "--space", "--ray", "--provider", "--format"),
     *("--shard", "--version", "--start", "--token-file", "--web-runtime", "--calibrate", "--host"),
     *("--source", "--ssh", "--ssh-option", "--python", "--against"),

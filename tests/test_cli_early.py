@@ -50,7 +50,7 @@ EXPORT_IT = ["export", "{package}", "--out"]
 
 REFUSED = {
     "there is no folder missing": train(data="missing"),
-    "there is no architecture 'unet-x'; did you mean 'unet-s'?": train("unet-x"),
+    "'unet-x' is neither an architecture nor a .json file; did you mean 'unet-s'?": train("unet-x"),
     "has no readable image": train(data="{empty}"),
     "already contains a run": train(out="{run}"),
     "is not the folder of a run, so it is left alone": train(out="{photos}"),

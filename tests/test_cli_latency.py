@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import Result
 
 from scripted_runtime import ScriptedRuntime
@@ -105,16 +104,13 @@ def test_the_range_holds_the_prediction(folder: Path) -> None:
 def test_a_check_sets_three_errors_side_by_side(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Table, multiply-adds and repeating, in words, in JSON and as a drawing."""
+    """Table, multiply-adds and repeating, in words and in JSON."""
     script(monkeypatch)
-    plot = folder / "check.png"
-    result = run("latency", "check", folder / "table.json", "--networks", 4, "--plot", plot)
+    result = run("latency", "check", folder / "table.json", "--networks", 4)
     assert result.exit_code == 0, result.output
     for name in ("the table", "multiply-adds alone", "measuring again"):
         assert name in result.stdout
     assert "of the measurements lie within" in result.stderr
-    with Image.open(plot) as image:
-        assert image.width > 300
     found = json.loads(
         run("latency", "check", folder / "table.json", "--networks", 3, "--json").stdout
     )

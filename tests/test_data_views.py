@@ -78,7 +78,8 @@ def test_validation_is_the_prepared_image(
     """Validation sees, to the bit, what a device makes of the same file."""
     (file,) = files_of(tmp_path, [stored])
     images = dataset_of([file], size_px=32, channels=channels, resize=resize)
-    expected = Preparation(size_px=32, channels=channels, resize=resize)(read_image(file.path))
+    preparation = Preparation(size_px=32, channels=channels, resize=resize)
+    expected = preparation.resized(preparation.colours(read_image(file.path)))
     for _ in range(2):  # read first, then from memory
         found = images.take([0], epoch=0, seed=0, train=False).images[0]
         np.testing.assert_array_equal(found, expected)

@@ -190,7 +190,7 @@ def test_both_are_scored_on_the_same_images(monkeypatch: pytest.MonkeyPatch) -> 
     quickly(monkeypatch)
     package = package_of("dc-net-reduced-integrated")
     dataset = waves(package)
-    used, choice = choose_precision(package, dataset, NOISES, threads=1)
+    used, choice = choose_precision(package, dataset, NOISES)
     int8 = quantise(package, dataset.train, NOISES)
     for one, measured in ((package, choice.fp32), (int8, choice.int8)):
         scores = score(PackageSubject(one, threads=1), dataset, NOISES)
@@ -217,9 +217,8 @@ def test_the_weights_that_lose_less_ship(monkeypatch: pytest.MonkeyPatch) -> Non
             given.append(graph)
             return second
 
-        tuner, options = FineTuner(1, tune), {"asked": "int8", "threads": 1}
         used, choice = choose_precision(
-            package, waves(package, 4), NOISES, finetuner=tuner, **options
+            package, waves(package, 4), NOISES, asked="int8", finetuner=FineTuner(1, tune)
         )
         assert given == [first]
         assert used.graph_bytes == good.graph_bytes
@@ -239,7 +238,7 @@ def test_only_some_of_many_images_are_scored(monkeypatch: pytest.MonkeyPatch) ->
     quickly(monkeypatch)
     monkeypatch.setattr(module, "MOST_PREDICTIONS", 8)
     package = package_of("unet-s")
-    _, choice = choose_precision(package, waves(package, 20), NOISES, threads=1)
+    _, choice = choose_precision(package, waves(package, 20), NOISES)
     assert choice.num_images == 4
     assert choice.lost_points is None
 
@@ -253,7 +252,7 @@ def test_an_export_in_int8_says_so_everywhere(
     network = build(package.manifest.architecture, seed=0).eval()
 
     def lower(given: Package) -> tuple[Package, PrecisionChoice]:
-        return choose_precision(given, waves(given), NOISES, asked="int8", threads=1)
+        return choose_precision(given, waves(given), NOISES, asked="int8")
 
     path = tmp_path / "p.tapetum"
     exported = export_network(network, path, package.manifest, lower=lower)

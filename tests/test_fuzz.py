@@ -68,11 +68,11 @@ def _image(kind: str, mode: str, **options: object) -> bytes:
 def _read_image(path: Path) -> None:
     looks_like_image(path)
     facts = inspect_image(path)
-    prepare = Preparation(size_px=16, channels=1)
+    preparation = Preparation(size_px=16, channels=1)
     for frame in read_frames(path):
         assert frame.pixels.shape[1:] == (facts.height_px, facts.width_px)
         assert np.isfinite(frame.pixels).all()
-        prepare(frame)
+        preparation.resized(preparation.colours(frame))
         return
 
 

@@ -452,7 +452,7 @@ def test_images_that_a_graph_does_not_take_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("unet-z", "is no architecture"), ("no.onnx", "cannot read"), ("no.json", "cannot read")],
+    [("unet-z", "is neither"), ("no.onnx", "cannot read"), ("no.json", "cannot read")],
 )
 def test_what_cannot_be_timed_is_refused(name: str, words: str) -> None:
     """A slip in a name, a file that is not there."""

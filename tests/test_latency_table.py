@@ -209,13 +209,6 @@ def test_other_conditions_are_refused_by_name() -> None:
     CONDITIONS.require_same(CONDITIONS, what="table.json")
 
 
-def test_another_space_is_refused(table: LatencyTable) -> None:
-    """Even where its slots have the same names; the own one passes."""
-    table.require_same(CONDITIONS, table.space, what="table.json")
-    with pytest.raises(InputError, match="is of another space"):
-        table.require_same(CONDITIONS, small_space(learns_depth=False), what="table.json")
-
-
 def test_the_range_is_that_of_all_networks() -> None:
     """Equal to trying every one."""
     space = small_space(num_slots=2)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tapetum.errors import InputError, MissingExtraError
-from tapetum.report import contact_sheet, write_report
+from tapetum.report import png_of, write_report
 from tapetum.report.content import (
     Bar,
     Curve,
@@ -264,16 +264,10 @@ def test_a_ragged_table_is_refused() -> None:
         Table("Mean", ("network", "PSNR"), (("ours",),))
 
 
-def test_a_series_of_another_length_is_refused() -> None:
-    """A series has one value for each x."""
-    with pytest.raises(InputError, match="series 'ours' of the plot 'PSNR' has 1 points"):
-        Curve("PSNR", "sigma", "dB", SIGMAS, (Series("ours", (1.0,)),))
-
-
-def test_a_image_of_two_channels_is_refused(example: Example) -> None:
+def test_an_image_of_two_channels_is_refused() -> None:
     """Only grey and RGB images can be shown; the error says the shape that was given."""
     with pytest.raises(InputError, match=re.escape("(2, 12, 16)")):
-        contact_sheet([replace(example, truth=pixels(4, (2, 12, 16)))])
+        png_of(pixels(4, (2, 12, 16)))
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
@@ -291,41 +285,6 @@ def test_a_report_is_written_where_it_is_wanted(tmp_path: Path, page: Report) ->
     path = tmp_path / "runs" / "demo" / "report.html"
     write_report(path, page)
     assert path.read_text(encoding="utf-8") == render(page)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_contact_sheet_grows_small_images_by_whole_factors(
-    example: Example, channels: int
-) -> None:
-    """A small image keeps square pixels of its own values, side by side with its twins."""
-    image = pixels(5, (channels, 16, 16))
-    triple = replace(example, noisy=image, denoised=image, truth=image)
-    shown = sheet_of([triple], tile_px=40)
-    grown = image.repeat(2, axis=1).repeat(2, axis=2).transpose(1, 2, 0)
-    for left in (8, 48, 88):
-        found = shown[22 : 22 + 32, left : left + 32]
-        np.testing.assert_allclose(found, np.broadcast_to(grown, found.shape), atol=1e-6)
-
-
-def test_a_contact_sheet_shrinks_large_images(example: Example) -> None:
-    """An image larger than its tile keeps its shape and takes no more than its tile."""
-    large = np.zeros((1, 100, 50), np.float32)
-    shown = sheet_of([replace(example, noisy=large, denoised=large, truth=large)], tile_px=40)
-    black = (shown[:62] == 0).all(axis=2)  # above the line of words
-    assert black[22:62, 8:28].all()
-    assert not black[22:62, 28:36].any()
-
-
-def sheet_of(examples: list[Example], *, tile_px: int) -> NDArray[np.float32]:
-    """A contact sheet as (h, w, 3) on [0, 1]."""
-    sheet = Image.open(io.BytesIO(contact_sheet(examples, tile_px=tile_px)))
-    return np.asarray(sheet, np.float32) / 255
-
-
-def test_a_contact_sheet_of_nothing_is_refused() -> None:
-    """There is no sheet without an example."""
-    with pytest.raises(InputError, match="needs examples"):
-        contact_sheet([])
 
 
 def test_a_warning_comes_before_the_numbers_that_it_is_about(page: Report) -> None:

@@ -64,8 +64,9 @@ def test_labels_are_of_the_prepared_image_and_pixels_of_the_whole_one(
         is_prepared = height == width == SIZE_PX
         assert result.passes == (1 if is_prepared else 2)
         assert result.label_size_px == (SIZE_PX, SIZE_PX)
-        denoised = network(package, "denoised", preparation.colours(image)).clip(0, 1)
-        probabilities = softmax(network(package, "logits", preparation(image)))
+        colours = preparation.colours(image)
+        denoised = network(package, "denoised", colours).clip(0, 1)
+        probabilities = softmax(network(package, "logits", preparation.resized(colours)))
         assert result.pixels is not None
         given = result.pixels if result.pixels.ndim == 3 else result.pixels[..., np.newaxis]
         # One pass runs the whole graph, which may sum in another order than one of its branches.

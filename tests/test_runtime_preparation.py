@@ -15,9 +15,14 @@ from tapetum.runtime import Preparation
 RESIZES: tuple[Literal["squash", "letterbox", "crop"], ...] = ("squash", "letterbox", "crop")
 
 
-def image_of(pixels: NDArray[np.float32], alpha: NDArray[np.float32] | None = None) -> DecodedImage:
-    """An image of 8 bits."""
-    return DecodedImage(pixels, alpha, 8, "grey" if len(pixels) == 1 else "rgb")
+def prepare(
+    preparation: Preparation,
+    pixels: NDArray[np.float32],
+    alpha: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """What a network sees of an image of 8 bits."""
+    image = DecodedImage(pixels, alpha, 8, "grey" if len(pixels) == 1 else "rgb")
+    return preparation.resized(preparation.colours(image))
 
 
 def drawn(channels: int, height: int, width: int) -> NDArray[np.float32]:
@@ -33,7 +38,7 @@ def test_prepared_images_are_square_and_keep_a_constant(
 ) -> None:
     """Whatever the size, an image of one grey level becomes a square of that level."""
     preparation = Preparation(size_px=16, channels=3, resize=resize, background=0.25)
-    prepared = preparation(image_of(np.full((1, *size), 0.25, np.float32)))
+    prepared = prepare(preparation, np.full((1, *size), 0.25, np.float32))
     assert prepared.shape == (3, 16, 16)
     assert prepared.dtype == np.float32
     np.testing.assert_allclose(prepared, 0.25, atol=1e-6)
@@ -46,13 +51,13 @@ def test_an_image_of_the_prepared_size_is_unchanged(
     """Nothing is resampled where nothing has to be."""
     pixels = drawn(3, 16, 16)
     preparation = Preparation(size_px=16, channels=3, resize=resize)
-    np.testing.assert_array_equal(preparation(image_of(pixels)), pixels)
+    np.testing.assert_array_equal(prepare(preparation, pixels), pixels)
 
 
 def test_without_a_size_every_image_keeps_its_own() -> None:
     """A network without labels of whole images sees them as they are."""
     pixels = drawn(1, 9, 31)
-    np.testing.assert_array_equal(Preparation(channels=1)(image_of(pixels)), pixels)
+    np.testing.assert_array_equal(prepare(Preparation(channels=1), pixels), pixels)
 
 
 def test_squash_sees_the_whole_image_and_crop_its_middle() -> None:
@@ -62,7 +67,7 @@ def test_squash_sees_the_whole_image_and_crop_its_middle() -> None:
     prepared = {
         name: Preparation(size_px=16, channels=1, resize=name, background=0) for name in RESIZES
     }
-    peaks = {name: float(one(image_of(pixels)).max()) for name, one in prepared.items()}
+    peaks = {name: float(prepare(one, pixels).max()) for name, one in prepared.items()}
     assert peaks["squash"] > 0.9
     assert peaks["letterbox"] > 0.9
     assert peaks["crop"] == 0
@@ -71,7 +76,7 @@ def test_squash_sees_the_whole_image_and_crop_its_middle() -> None:
 def test_a_letterbox_is_centred_on_the_background() -> None:
     """The image keeps its proportions; rows above and below have the background's level."""
     preparation = Preparation(size_px=16, channels=1, resize="letterbox", background=0.75)
-    prepared = preparation(image_of(np.zeros((1, 20, 40), np.float32)))[0]
+    prepared = prepare(preparation, np.zeros((1, 20, 40), np.float32))[0]
     np.testing.assert_array_equal(prepared[4:12], 0)
     np.testing.assert_array_equal(prepared[[0, 1, 2, 3, 12, 13, 14, 15]], 0.75)
 
@@ -84,7 +89,7 @@ def test_hidden_colours_are_never_seen() -> None:
     other[:, 3:6] = 1 - other[:, 3:6]
     preparation = Preparation(size_px=8, channels=1)
     np.testing.assert_array_equal(
-        preparation(image_of(pixels, alpha)), preparation(image_of(other, alpha))
+        prepare(preparation, pixels, alpha), prepare(preparation, other, alpha)
     )
 
 
@@ -92,7 +97,7 @@ def test_transparency_is_blended_with_the_background() -> None:
     """Half transparent white over black is mid-grey."""
     alpha = np.full((4, 4), 0.5, np.float32)
     preparation = Preparation(channels=1, background=0)
-    prepared = preparation(image_of(np.ones((1, 4, 4), np.float32), alpha))
+    prepared = prepare(preparation, np.ones((1, 4, 4), np.float32), alpha)
     np.testing.assert_array_equal(prepared, 0.5)
 
 
@@ -110,7 +115,7 @@ def test_a_box_frames_the_same_object_in_the_prepared_image(
     pixels = np.zeros((1, 40, 80), np.float32)
     pixels[:, 10:30, 30:50] = 1
     preparation = Preparation(size_px=40, channels=1, resize=resize, background=0)
-    prepared = preparation(image_of(pixels))[0]
+    prepared = prepare(preparation, pixels)[0]
     box = preparation.boxes(np.array([[30, 10, 50, 30]], np.float32), 40, 80)[0]
     left, top, right, bottom = box.round().astype(int)
     assert prepared[top + 1 : bottom - 1, left + 1 : right - 1].min() > 0.9
@@ -124,7 +129,7 @@ def test_a_region_is_prepared_like_an_image() -> None:
     pixels = drawn(3, 40, 60)
     region = pixels[:, 5:30, 10:40]
     np.testing.assert_array_equal(
-        preparation.resized(region), preparation(image_of(np.ascontiguousarray(region)))
+        preparation.resized(region), prepare(preparation, np.ascontiguousarray(region))
     )
 
 
@@ -140,7 +145,7 @@ def test_a_fine_pattern_does_not_alias() -> None:
 def test_channels_that_no_file_has_are_refused() -> None:
     """Five channels come as arrays only."""
     with pytest.raises(DataError, match="cannot turn 3 channels into 5"):
-        Preparation(channels=5)(image_of(drawn(3, 4, 4)))
+        prepare(Preparation(channels=5), drawn(3, 4, 4))
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_a_network_labels_the_prepared_image_and_denoises_the_whole_one() -> Non
     pixels = np.random.default_rng(0).random((1, 50, 70), dtype=np.float32)
     whole = DecodedImage(pixels, None, 16, "grey")
     answer = subject.predict(whole, None)
-    small = DecodedImage(preparation()(whole), None, 16, "grey")
+    small = DecodedImage(preparation().resized(pixels), None, 16, "grey")
     assert answer.pixels is not None
     assert answer.probabilities is not None
     assert answer.pixels.shape == (1, 50, 70)

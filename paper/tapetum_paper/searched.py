@@ -12,7 +12,7 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from tapetum.arch import Architecture, Choice, Choices, NetworkFacts, Space
 from tapetum.data import Dataset
-from tapetum.errors import ArchitectureError
+from tapetum.errors import ArchitectureError, InputError
 from tapetum.jobs import control
 from tapetum.latency import (
     Budget,
@@ -178,7 +178,9 @@ def _table(
     conditions, path = deployment.conditions, tables / f"{priced.table}.json"
     if path.exists():
         table = LatencyTable.read(path)
-        table.require_same(conditions, priced.space, what=str(path))
+        table.conditions.require_same(conditions, what=str(path))
+        if table.space != priced.space:
+            raise InputError(f"{path} is of another space", "remove it, and it is measured")
         return table
     return measure_table(
         priced.space,

@@ -16,7 +16,7 @@ from tapetum.arch.shape import Branch, Shape
 from tapetum.arch.shapes import ShapeSpace
 from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space
 from tapetum.arch.spec import Architecture
-from tapetum.arch.zoo import architecture_names, find_architecture
+from tapetum.arch.zoo import architecture_names, find_architecture, open_architecture
 
 __all__ = [
     "Architecture",
@@ -37,6 +37,7 @@ __all__ = [
     "find_architecture",
     "ladder",
     "nearby",
+    "open_architecture",
     "relatives",
     "shape_of",
     "spaces",

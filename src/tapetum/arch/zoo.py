@@ -10,6 +10,7 @@ References:
     Searching for MobileNetV3 (Howard et al., 2019), table 2, https://arxiv.org/abs/1905.02244
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tapetum.arch.families import (
@@ -23,7 +24,10 @@ from tapetum.arch.families import (
 from tapetum.arch.spec import Architecture
 from tapetum.errors import ArchitectureError, nearest
 
-__all__ = ["CLASSIFIERS", "DENOISERS", "JOINT", "architecture_names", "find_architecture"]
+__all__ = [
+    *("CLASSIFIERS", "DENOISERS", "JOINT"),
+    *("architecture_names", "find_architecture", "open_architecture"),
+]
 
 
 class UNetNumbers(NamedTuple):
@@ -150,6 +154,26 @@ def find_architecture(
     raise ArchitectureError(
         f"there is no architecture {name!r}", nearest(name, architecture_names())
     )
+
+
+def open_architecture(name: str, *, files: str = "a .json file", **form: Any) -> Architecture:
+    """Return the architecture of a ``.json`` file, or of a name.
+
+    Args:
+        name: Path or name.
+        files: What may be given instead of a name, for the message.
+        form: Channels, classes and boxes of a name, as :func:`find_architecture` takes them.
+
+    Raises:
+        InputError: No architecture has this name, or the file cannot be read.
+    """
+    if name.endswith(".json"):
+        return Architecture.read(Path(name))
+    if name not in architecture_names():
+        is_path = Path(name).name != name
+        known = "check the path" if is_path else nearest(name, architecture_names())
+        raise ArchitectureError(f"{name!r} is neither an architecture nor {files}", known)
+    return find_architecture(name, **form)
 
 
 def _join(

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tapetum.arch import Architecture, Described, architecture_names, cost, find_architecture
-from tapetum.errors import ArchitectureError, nearest
+from tapetum.arch import Architecture, Described, architecture_names, cost, open_architecture
 from tapetum.progress import shown_path
 from tapetum.scores import Scores
 
@@ -32,7 +31,7 @@ def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list
     """Return name, kind and cost of each named architecture, without boxes."""
     rows: list[Facts] = []
     for name in architecture_names():
-        architecture = find_architecture(
+        architecture = open_architecture(
             name, channels=channels, num_classes=num_classes, boxes=False
         )
         millions = cost.multiply_adds(architecture, size_px, size_px) / 1e6
@@ -54,15 +53,9 @@ def describe(subject: str, size_px: int, *, channels: int, num_classes: int) -> 
         return _run_facts(path)
     if path.suffix == ".tapetum" or (path.is_file() and path.suffix != ".json"):
         return _package_facts(path)
-    if path.suffix == ".json":
-        return _costs(Architecture.read(path), size_px)
-    if subject not in architecture_names():
-        is_path = path.name != subject
-        known = "check the path" if is_path else nearest(subject, architecture_names())
-        problem = f"{subject!r} is not an architecture, a run or a package"
-        raise ArchitectureError(problem, known)
-    whole = find_architecture(subject, channels=channels, num_classes=num_classes, boxes=False)
-    return _costs(whole, size_px)
+    form = {"channels": channels, "num_classes": num_classes, "boxes": False}
+    files = "a run, a .tapetum file or a .json file"
+    return _costs(open_architecture(subject, files=files, **form), size_px)
 
 
 def _data(info: "DatasetInfo") -> str:

@@ -308,9 +308,6 @@ def predict(
 def check(
     file: Path = TABLE,
     networks: int = option(40, MAIN, "Number of new random networks to time.", rule=options.COUNT),
-    plot: Path | None = option(
-        None, MAIN, "PNG file for a plot of measured over predicted latency."
-    ),
     json: bool = options.JSON,
 ) -> None:
     """Time new random networks, and compare them with a table's predictions.
@@ -322,22 +319,14 @@ def check(
 
       tapetum latency check c-nas.json
 
-      tapetum latency check c-nas.json --networks 100 --plot check.png
+      tapetum latency check c-nas.json --networks 100
     """
     from tapetum.latency import bundle, check_table, find_runtime
-    from tapetum.records import require_free_name
 
-    if plot is not None:
-        require_free_name(plot, overwrite=True)
     read = bundle.open_table(file)
     with progress_bar() as tick:
         runtime = find_runtime(read.conditions.runtime)
         result = check_table(read, runtime, num_networks=networks, what=str(file), progress=tick)
-    if plot is not None:
-        from tapetum.report import write_scatter
-
-        pairs = [(net.predicted_ms, net.measured_ms) for net in result.networks]
-        write_scatter(plot, pairs, title=str(read.conditions))
     if json:
         answer(result.model_dump(mode="json") | {"summary": result.summary()})
     else:

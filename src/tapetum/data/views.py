@@ -1,6 +1,6 @@
 """Images of a folder as a dataset: what training, validation and scoring see of each file.
 
-*Labels of whole images* come from the prepared image: ``preparation(image)`` sees all of it
+*Labels of whole images* come from the prepared image, which shows all of it
 (:class:`tapetum.runtime.Preparation`). Validation sees just that. Training sees the same function
 of a random region with the proportions of the image; the recipe says how small it may be.
 

@@ -227,7 +227,6 @@ def choose_precision(
     *,
     asked: Literal["int8", "auto"] = "auto",
     protocol: Protocol = "benchmark",
-    threads: int | None = None,
     runtime: str = "onnxruntime",
     device_speed_up: float | None = None,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
@@ -244,7 +243,6 @@ def choose_precision(
         asked: ``int8`` ships in any case; ``auto`` where it is at least 10 % faster on this device
             and loses less than 0.5 points and 0.1 dB.
         protocol: How a noisy image is stored.
-        threads: Inference threads; by default those of the package.
         runtime: What both are timed in: ``onnxruntime`` or ``openvino``.
         device_speed_up: How many times as fast int8 is on the device, where that is another one.
         settings: How int8 is calibrated.
@@ -272,7 +270,7 @@ def choose_precision(
     limit = PrecisionChoice.MEGAPIXELS
     judge = partial(score, protocol=protocol, max_megapixels=limit, progress=progress)
     scored = {name: judge(PackageSubject(one), few, noises) for name, one in packages.items()}
-    conditions, (fp32, int8) = _timed((package, quantised), runtime, threads, progress)
+    conditions, (fp32, int8) = _timed((package, quantised), runtime, progress)
     levels = zip(*(scores.rows for scores in scored.values()), strict=True)
     all_have = [all(row.psnr_db is not None for row in level) for level in levels]
     times = {"fp32": fp32, "int8": int8, "tuned": int8}  # other weights take as long
@@ -301,16 +299,13 @@ def _some(images: ImageDataset, num_levels: int) -> ImageDataset:
 
 
 def _timed(
-    packages: Sequence[Package],
-    name: str,
-    threads: int | None,
-    progress: ProgressCallback,
+    packages: Sequence[Package], name: str, progress: ProgressCallback
 ) -> tuple[Conditions, Sequence[Timing]]:
     """Time one pass of each package, interleaved."""
     manifest, runtime = packages[0].manifest, find_runtime(name)
     conditions = Conditions.here(
         runtime,
-        threads=within_cores(manifest.threads) if threads is None else threads,
+        threads=within_cores(manifest.threads),
         batch=1,
         channels=manifest.image_channels,
         size_px=manifest.size_px,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
-from tapetum.arch import Architecture, Described, architecture_names, find_architecture
+from tapetum.arch import Architecture, Described, open_architecture
 from tapetum.data import DataOptions, Dataset, DatasetInfo, digits, open_dataset
-from tapetum.errors import ArchitectureError, DataError, InputError, RunError, nearest
+from tapetum.errors import ArchitectureError, DataError, InputError, RunError
 from tapetum.jobs.data_remarks import data_remarks
 from tapetum.noise import Protocol
 from tapetum.progress import shown_path
@@ -26,7 +26,6 @@ __all__ = [
     "named_architecture",
     "open_logged",
     "pair_of",
-    "read_architecture",
     "refuse_noise_of_pairs",
     "refuse_without_labels",
     "require_fit",
@@ -87,8 +86,7 @@ def is_digits(data: str | Path) -> bool:
 def architecture_for(architecture: str | Path | Architecture, dataset: Dataset) -> Architecture:
     """Return an architecture, with the channels and classes of a dataset where it has a name."""
     if not isinstance(architecture, Architecture):
-        name = str(architecture)
-        architecture = read_architecture(name) or named_architecture(name, dataset.info)
+        architecture = named_architecture(str(architecture), dataset.info)
     require_fit(architecture, dataset)
     return architecture
 
@@ -120,22 +118,10 @@ def require_network(path: Path) -> None:
         )
 
 
-def read_architecture(name: str) -> Architecture | None:
-    """Return the architecture of a JSON file; None for a name that exists."""
-    if name.endswith(".json"):
-        return Architecture.read(Path(name))
-    if name not in architecture_names():
-        raise ArchitectureError(
-            f"there is no architecture {name!r}",
-            f"{nearest(name, architecture_names())}; or give a .json file",
-        )
-    return None
-
-
 def named_architecture(name: str, info: DatasetInfo) -> Architecture:
-    """Return the architecture of a name with the channels and classes of a dataset."""
+    """Return the architecture of a file, or of a name with channels and classes of a dataset."""
     num_classes = max(2, len(info.class_names))
-    return find_architecture(
+    return open_architecture(
         name, channels=info.channels, num_classes=num_classes, boxes=info.has_boxes
     )
 

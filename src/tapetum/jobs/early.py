@@ -9,15 +9,10 @@ from typing import Any
 
 from pydantic import create_model
 
+from tapetum.arch import open_architecture
 from tapetum.data import describe_folder
 from tapetum.errors import InputError, PackageError, nearest
-from tapetum.jobs.choose import (
-    is_digits,
-    is_start_name,
-    read_architecture,
-    require_network,
-    require_wanted,
-)
+from tapetum.jobs.choose import is_digits, is_start_name, require_network, require_wanted
 from tapetum.jobs.device import require_scope
 from tapetum.jobs.methods import effort_of, require_method, require_time
 from tapetum.latency import Budget, bundle, find_runtime
@@ -66,7 +61,7 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
     if job == "train":
         require_wanted(options["architecture"], options["start"])
     if options.get("architecture") is not None:
-        read_architecture(str(options["architecture"]))
+        open_architecture(str(options["architecture"]))
     if options.get("threads") is not None and options.get("latency") is None:
         require_cores(options["threads"])  # a latency table may be of a larger device
     _refuse_noise(options.get("noise"))

@@ -16,8 +16,8 @@ from tapetum.jobs.suit import describe_balance, describe_changes
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
 from tapetum.progress import in_words, pasted
-from tapetum.records import by_weight, write_atomically
-from tapetum.report import contact_sheet, content, write_report
+from tapetum.records import by_weight
+from tapetum.report import content, write_report
 from tapetum.scores import ScoreRow, Scores, show_number
 from tapetum.training import RUNS, Recipe, Request, Result, Run
 
@@ -48,7 +48,7 @@ MEANS = ("accuracy, %", "macro accuracy, %", "PSNR of noisy images, dB", "SSIM o
 def write_run_report(
     out: Path, dataset: Dataset, *, network: TrainableNetwork | None = None
 ) -> None:
-    """Write ``examples.png`` and then ``report.html`` into the folder of a finished, scored run.
+    """Write ``report.html`` into the folder of a finished, scored run.
 
     Args:
         out: Folder of the run.
@@ -58,9 +58,6 @@ def write_run_report(
     run = RUNS.open(out)
     result, request = run.result(), run.request
     subject = subject_of_run(out, network=network)
-    groups = example_groups(result.scores, dataset, subject)
-    if groups:
-        write_atomically(out / "examples.png", contact_sheet(groups[len(groups) // 2].examples))
     scores = result.scores
     hints = [linear_hint(dataset)] if request.class_names else []
     remarks = (*data_remarks(dataset, request.recipe.noise.protocol), *filter(None, hints))
@@ -80,7 +77,7 @@ def write_run_report(
         ),
         diagrams=_diagrams(request),
         curves=(*level_curves(scores), learning_curve(run)),
-        examples=groups,
+        examples=example_groups(scores, dataset, subject),
         matrices=label_matrices(scores),
         mistakes=mistake_images(scores, dataset, subject),
         commands=(result.provenance.command,),

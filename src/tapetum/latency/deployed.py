@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch import Architecture, architecture_names, find_architecture, spec
-from tapetum.errors import InputError, PackageError, nearest
+from tapetum.arch import Architecture, open_architecture, spec
+from tapetum.errors import InputError, PackageError
 from tapetum.graph import Quantiser, random_weights, repeated_weights, write_graph
 from tapetum.latency.conditions import Conditions
 from tapetum.runtime import Manifest, Precision, open_package
@@ -63,7 +63,7 @@ class DeployedNetwork:
         """
         if isinstance(network, Architecture):
             return cls.of(network)
-        path, name = Path(network), str(network)
+        path = Path(network)
         if path.suffix == ".tapetum":
             package = open_package(path)
             opened = cls.of_graph(package.graph_bytes, package.manifest.architecture)
@@ -74,16 +74,9 @@ class DeployedNetwork:
             except OSError as error:
                 fault = f"cannot read {path}: {error.strerror}"
                 raise InputError(fault, "check the path") from error
-        if path.suffix == ".json":
-            return cls.of(Architecture.read(path))
-        if name not in architecture_names():
-            raise InputError(
-                f"{name!r} is no architecture, no package and no graph",
-                "give a .tapetum, .onnx or .json file, or a name: "
-                f"{nearest(name, architecture_names())}",
-            )
-        size = {"channels": channels, "num_classes": num_classes}
-        return cls.of(find_architecture(name, **size, boxes=False))
+        form = {"channels": channels, "num_classes": num_classes, "boxes": False}
+        files = "a .tapetum, .onnx or .json file"
+        return cls.of(open_architecture(str(network), files=files, **form))
 
     @classmethod
     def of(

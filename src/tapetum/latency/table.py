@@ -166,19 +166,6 @@ class LatencyTable(Record):
         slots, fixed_ms = [slot.values() for slot in self.prices.values()], self.fixed_ms
         return LatencyRange(fixed_ms + sum(map(min, slots)), fixed_ms + sum(map(max, slots)))
 
-    def require_same(self, conditions: Conditions, space: Space, *, what: str) -> None:
-        """Refuse another space or other conditions; ``what`` names the table in the error.
-
-        Raises:
-            InputError: One of both differs.
-        """
-        self.conditions.require_same(conditions, what=what)
-        if self.space != space:
-            raise InputError(
-                f"{what} is of another space",
-                "give a table of the space that is searched, or none, and it is measured",
-            )
-
     def predict(self, choices: Choices) -> Prediction:
         """Return the predicted latency of a network of the space.
 

@@ -83,11 +83,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Curve:
-    """One plot: all series share the same ``x``.
-
-    Raises:
-        InputError: A series has another number of points than ``x``.
-    """
+    """One plot: all series share the same ``x``, and have one value for each."""
 
     title: str
     x_label: str
@@ -95,15 +91,6 @@ class Curve:
     x: tuple[float, ...]
     series: tuple[Series, ...]
     note: str = ""
-
-    def __post_init__(self) -> None:
-        for series in self.series:
-            if len(series.y) != len(self.x):
-                raise InputError(
-                    f"series {series.name!r} of the plot {self.title!r} has {len(series.y)} points"
-                    f" where x has {len(self.x)}",
-                    "give one value for each x, or None",
-                )
 
     def points(self, series: Series) -> list[tuple[float, float]]:
         """Return the points of a series that have a finite value."""

@@ -2,15 +2,12 @@
 
 import io
 import re
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tapetum.errors import needs_extra
-from tapetum.records import write_atomically
 from tapetum.report.content import Curve, Diagram, Matrix
 
-__all__ = ["draw_matrix", "draw_network", "plot", "write_scatter"]
+__all__ = ["draw_matrix", "draw_network", "plot"]
 
 # matplotlib draws in these colours; the style of the report replaces them, light or dark.
 _INK, _LINE = "#010203", "#010204"
@@ -126,27 +123,6 @@ def _headings(diagram: Diagram) -> tuple[list[int], list[str]]:
     groups = [bar.group for bar in diagram.bars]
     places = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]
     return places, [groups[place] for place in places]
-
-
-def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: str) -> None:
-    """Draw pairs of predicted and measured milliseconds as a PNG, with the line of equality.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-        OSError: The file cannot be written.
-    """
-    with needs_extra("train"):
-        from matplotlib.figure import Figure
-    figure = Figure(figsize=(5.0, 5.0), layout="constrained")
-    axes = figure.subplots()
-    ends = (min(min(point) for point in points), max(max(point) for point in points))
-    axes.plot(ends, ends, color="0.6", linewidth=1)
-    axes.scatter([x for x, _ in points], [y for _, y in points], s=14)
-    axes.set(xlabel="predicted, ms", ylabel="measured, ms", aspect="equal")
-    axes.set_title(title, fontsize=8, wrap=True)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150)
-    write_atomically(path, buffer.getvalue())
 
 
 def _plot_style() -> dict[Any, Any]:

@@ -71,14 +71,6 @@ class Preparation(Record):
         size = "at their own size" if self.size_px is None else resize
         return f"{size}, alpha over grey {self.background:g}{white}"
 
-    def __call__(self, image: DecodedImage) -> NDArray[np.float32]:
-        """Return the input of the network, (c, size_px, size_px), or (c, h, w) without a size.
-
-        Raises:
-            DataError: The image has neither 1 nor 3 channels.
-        """
-        return self.resized(self.colours(image))
-
     def colours(self, image: DecodedImage) -> NDArray[np.float32]:
         """Return an image in the channels of the network, (c, h, w), at its own size.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tapetum.arch import Architecture, cost, spec
 from tapetum.errors import InputError
 
-__all__ = ["Limits", "Run", "Tile", "Window", "copy_core", "halo_px", "plan_runs", "plan_tiles"]
+__all__ = ["Limits", "Run", "Window", "copy_core", "halo_px", "plan_runs", "plan_tiles"]
 
 
 class Window(NamedTuple):
@@ -65,13 +65,6 @@ class Limits(NamedTuple):
     max_pixels: int
 
 
-class Tile(NamedTuple):
-    """A window and the core whose result is kept, both in the whole image."""
-
-    window: Window
-    core: Window
-
-
 class Run(NamedTuple):
     """One run of the network on a window.
 
@@ -105,18 +98,18 @@ def halo_px(architecture: Architecture) -> int | None:
     return _round_up(cost.reach_px(architecture) + margin_px, architecture.stride_px)
 
 
-def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
-    """Return the tiles of least work whose windows keep the limits, in reading order."""
+def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[tuple[Window, Window]]:
+    """Return tiles of least work within the limits, in reading order: windows with their cores."""
     if height_px * width_px <= limits.max_pixels:
         whole = Window(0, 0, width_px, height_px)
-        return [Tile(whole, whole)]
+        return [(whole, whole)]
     core_height, core_width = _best_core(height_px, width_px, limits)
     cores = [
         Window(left, top, min(left + core_width, width_px), min(top + core_height, height_px))
         for top in range(0, height_px, core_height)
         for left in range(0, width_px, core_width)
     ]
-    return [Tile(_grown(core, height_px, width_px, limits), core) for core in cores]
+    return [(_grown(core, height_px, width_px, limits), core) for core in cores]
 
 
 def plan_runs(
@@ -133,14 +126,14 @@ def plan_runs(
     """
     tiles = plan_tiles(height_px, width_px, limits)
     if boxes is None:
-        return [Run(tile.window, tile.core, []) for tile in tiles]
+        return [Run(window, core, []) for window, core in tiles]
     waiting = set(range(len(boxes)))
     runs = []
-    for tile in tiles:
-        held = sorted(index for index in waiting if tile.core.holds(boxes[index]))
+    for window, core in tiles:
+        held = sorted(index for index in waiting if core.holds(boxes[index]))
         waiting.difference_update(held)
         if held or with_image:
-            runs.append(Run(tile.window, tile.core, held))
+            runs.append(Run(window, core, held))
     for index in sorted(waiting):
         window = _window_around(boxes[index], height_px, width_px, limits)
         runs.append(Run(window, None, [index]))
