@@ -319,7 +319,7 @@ IMAGES = Recipe(
     balance="auto",
     # A delivered network cannot know the statistics of a batch: 0.1 to 0.4 dB
     # (paper/docs/log.md, 2026-11-30).
-    fixed_statistics=0.25,
+    fixed_statistics=0.15,
 )
 
 RECIPES = (PUBLISHED, QUICK, SWIFT, IMAGES)
