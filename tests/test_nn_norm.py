@@ -4,9 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tapetum.nn import fix_statistics
 from tapetum.nn.norm import RowBatchNorm2d
-from tapetum.training.compute import SharedBatchNorm2d
 
 
 def twins(channels: int) -> tuple[RowBatchNorm2d, nn.BatchNorm2d]:
@@ -120,19 +118,3 @@ def test_without_momentum_statistics_are_the_plain_average() -> None:
         torchs(x)
     for name in ("running_mean", "running_var"):
         torch.testing.assert_close(getattr(ours, name), getattr(torchs, name), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "norm", [nn.BatchNorm2d, nn.SyncBatchNorm, RowBatchNorm2d, SharedBatchNorm2d]
-)
-def test_fixed_statistics_are_used_and_stay(norm: type[nn.BatchNorm2d]) -> None:
-    """Of every kind of normalisation, and of nothing else, until training is switched on again."""
-    network = nn.Sequential(norm(3), nn.Dropout())
-    network.train()
-    fix_statistics(network)
-    assert [module.training for module in network] == [False, True]
-    x = images(3, 6, 5)
-    torch.testing.assert_close(network[0](x), x, rtol=1e-4, atol=1e-4)  # of mean 0, variance 1
-    assert not network[0].running_mean.any()
-    network.train()
-    assert network[0].training

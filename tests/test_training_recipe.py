@@ -54,13 +54,6 @@ def test_options_that_contradict_each_other_are_refused(fields: dict[str, object
         tiny_recipe(**fields)
 
 
-def test_statistics_are_fixed_or_estimated_again() -> None:
-    """Weights that learnt with fixed statistics would meet others."""
-    fixed = tiny_recipe(fixed_statistics=0.2)
-    with pytest.raises(InputError, match="need no recalibration_batches; give one"):
-        fixed.adjusted(recalibration_batches=3)
-
-
 def test_bf16_is_kept_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that does not compute in bf16 gets the same recipe in fp32."""
     monkeypatch.setattr("tapetum.training.recipe.bf16_pays", lambda: True)

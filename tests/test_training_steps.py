@@ -66,7 +66,7 @@ def test_the_schedule_spans_the_steps(tmp_path: Path) -> None:
 )
 def test_a_stopped_training_resumes_to_the_same_bits(step: int, tmp_path: Path) -> None:
     """Before a checkpoint, before a validation, and at the end."""
-    recipe = _counted(10).adjusted(half_size=0.4, fixed_statistics=0.3, recalibration_batches=0)
+    recipe = _counted(10).adjusted(half_size=0.4)
     tiny_train(tmp_path / "whole", recipe)
     with pytest.raises(StoppedError):
         tiny_train(tmp_path / "stopped", recipe, progress=stop_at(step))

@@ -41,6 +41,8 @@ from tapetum.training import Recipe
 
 __all__ = ["FitRequest", "OpenedRequest", "ShapeSettings", "open_request"]
 
+RECALIBRATION_BATCHES = 50
+
 
 class ShapeSettings(Record):
     """How a fast network is chosen: by a race, or by the scaling rule alone.
@@ -189,9 +191,9 @@ def open_request(options: FitOptions) -> OpenedRequest:
 
 def _open_learning(options: FitOptions, there: Conditions | None) -> tuple[Recipe, Dataset]:
     """Open the images of a fit, and return them behind the recipe that suits them."""
-    recipe = recipe_of(options.data, vars(options), seed=options.seed)
-    if options.recipe is None:  # also that of digits
-        recipe = recipe.adjusted(fixed_statistics=Recipe.named("images").fixed_statistics)
+    # The trainings estimate batch statistics again at their end.
+    changes = {"seed": options.seed, "recalibration_batches": RECALIBRATION_BATCHES}
+    recipe = recipe_of(options.data, vars(options), **changes)
     dataset = _open_images(options, there, recipe)
     given = vars(options)
     refuse_noise_of_pairs(dataset, noise=given.get("noise"), protocol=given.get("protocol"))

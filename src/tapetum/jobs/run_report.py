@@ -194,11 +194,10 @@ def learning_curve(run: Run) -> content.Curve:
     return curve("Loss by step", "loss", step, lines, x_label="step")
 
 
-def _parts(recipe: Recipe) -> str:
-    """Return what is different at the beginning and the end of a training, with commas before."""
-    first, last = recipe.half_size, recipe.fixed_statistics
-    half = f", images of half the size for the first {first:.0%} of the time" if first else ""
-    return half + (f", fixed batch statistics for the last {last:.0%}" if last else "")
+def _half_size(recipe: Recipe) -> str:
+    """Return the share of a training on smaller images in words, with a comma before them."""
+    share = recipe.half_size
+    return f", images of half the size for the first {share:.0%} of the time" if share else ""
 
 
 def facts_of(run: Run, result: Result) -> dict[str, str]:
@@ -212,7 +211,7 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
         "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
         "recipe": f"{recipe.name}: {recipe.duration}, batch {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "
-        f"seed {recipe.seed}{_parts(recipe)}",
+        f"seed {recipe.seed}{_half_size(recipe)}",
         "random changes": _random_changes(run.request),
         "training": f"{result.steps:,} steps in {result.training_seconds:,.0f} s, "
         f"{result.images_per_second:,.0f} images per second, {result.device}",

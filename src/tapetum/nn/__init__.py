@@ -4,7 +4,7 @@ from tapetum.nn import blocks
 from tapetum.nn.build import build
 from tapetum.nn.lite0 import Lite0, open_lite0
 from tapetum.nn.network import Network, Outputs, TrainableNetwork
-from tapetum.nn.norm import RowBatchNorm2d, first_channels, fix_statistics, reestimate_statistics
+from tapetum.nn.norm import RowBatchNorm2d, first_channels, reestimate_statistics
 from tapetum.nn.ridge import can_start, start_from_lite0
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "build",
     "can_start",
     "first_channels",
-    "fix_statistics",
     "open_lite0",
     "reestimate_statistics",
     "start_from_lite0",

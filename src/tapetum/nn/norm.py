@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["RowBatchNorm2d", "first_channels", "fix_statistics", "reestimate_statistics"]
+__all__ = ["RowBatchNorm2d", "first_channels", "reestimate_statistics"]
 
 VECTOR_LANES = 16  # floats in the widest register; with more channels torch's kernel is fast
 
@@ -99,13 +99,6 @@ def reestimate_statistics(
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()
-
-
-def fix_statistics(network: nn.Module) -> None:
-    """Let every batch normalisation use its running statistics, until ``network.train()``."""
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
 
 
 def first_channels(values: Tensor, x: Tensor) -> Tensor:

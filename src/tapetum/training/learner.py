@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tapetum.nn import TrainableNetwork, fix_statistics
+from tapetum.nn import TrainableNetwork
 from tapetum.training.batches import Batch
 from tapetum.training.checkpoint import Part
 from tapetum.training.compute import Compute
@@ -64,8 +64,6 @@ class Learner:
         draw = step * self.compute.num_processes + self.compute.rank
         torch.manual_seed((self.recipe.seed << 32) + draw)
         self.model.train()
-        if step >= (1 - self.recipe.fixed_statistics) * self.schedule.total_steps:
-            fix_statistics(self.model)
         with torch.autocast(
             self.compute.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
         ):

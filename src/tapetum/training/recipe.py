@@ -162,8 +162,6 @@ class Recipe(BaseRecipe):
         keep: Whether ``weights.safetensors`` holds the last weights, or those of the epoch with the
             lowest validation loss.
         validation_images: Number of images to validate on after each epoch, at most.
-        fixed_statistics: Share of the time, at the end, in which batch normalisations use their
-            running statistics, as in the delivered network, and no longer those of each batch.
         recalibration_batches: Number of training batches on which batch statistics are estimated
             again at the end; they are kept where the validation loss is no higher.
     """
@@ -183,7 +181,6 @@ class Recipe(BaseRecipe):
     clip_norm: PositiveFloat | None = None
     keep: Literal["last", "best"] = "last"
     validation_images: PositiveInt = 1_000
-    fixed_statistics: Fraction = 0.0
     recalibration_batches: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -195,10 +192,6 @@ class Recipe(BaseRecipe):
             raise ValueError("a one-cycle schedule needs a warmup, such as 0.3")
         if self.schedule == "plateau" and self.warmup > 0:
             raise ValueError("a plateau schedule has no warmup; leave it out, or use 'cosine'")
-        if self.fixed_statistics and self.recalibration_batches:
-            raise ValueError(
-                "weights that learnt with fixed_statistics need no recalibration_batches; give one"
-            )
         return self
 
     @property
@@ -317,9 +310,7 @@ IMAGES = Recipe(
     precision="bf16",
     channels_last=True,
     balance="auto",
-    # A delivered network cannot know the statistics of a batch: 0.1 to 0.4 dB
-    # (paper/docs/log.md, 2026-11-30).
-    fixed_statistics=0.15,
+    recalibration_batches=50,
 )
 
 RECIPES = (PUBLISHED, QUICK, SWIFT, IMAGES)

@@ -65,13 +65,13 @@ class ShortTraining:
             self._batches = self.compute.batches(self.recipe, self.images, number)
         is_half = self.steps < self.length.half_steps if half_size is None else half_size
         batch = next(self._batches)
-        self._learner.schedule.total_steps = self.length.at_pace(self.steps)
         loss, _ = self._learner.losses(batch.halved() if is_half else batch, step=self.steps)
         if not math.isfinite(loss.item()):
             raise TrainingError(
                 f"the loss is {loss.item()} at step {self.steps + 1:,}",
                 "lower the learning_rate, or the clip_norm",
             )
+        self._learner.schedule.total_steps = self.length.at_pace(self.steps)
         self._learner.descend(loss, step=self.steps)
         self.steps += 1
 

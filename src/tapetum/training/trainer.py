@@ -124,9 +124,9 @@ class _Training(EpochLoop[EpochRow]):
             self._was_half = is_half
             self.compute.governor.forget()
         batch = next(self._batches)
-        self.learner.schedule.total_steps = self.length.scheduled_steps(position)
         loss, terms = self.learner.losses(batch.halved() if is_half else batch, step=position.step)
         losses = self.compute.mean({"loss": loss, **terms})
+        self.learner.schedule.total_steps = self.length.scheduled_steps(position)
         self.learner.descend(loss, step=position.step)
         return losses
 
