@@ -39,6 +39,7 @@ from tapetum.jobs.camera import FEWEST, CameraImages, View, Viewer, content_of, 
 from tapetum.jobs.camera_losses import (
     UNLABELLED,
     Compared,
+    Criteria,
     Prefer,
     compare,
     criteria_of,
@@ -330,10 +331,7 @@ def _judged(
     old = copy.deepcopy(network.state_dict())
     before = measure(network, views, criteria, viewer.seed)
     with step(progress, "estimating statistics"):
-        reestimate_statistics(network, _batches(seen))
-        if criteria.noises:
-            fit_output(network, seen, criteria.noises[-1], seed=viewer.seed)
-            reestimate_statistics(network, _batches(seen))  # of what reads the denoised image
+        _estimate(network, seen, criteria, viewer.seed)
     after = measure(network, views, criteria, viewer.seed)
     losses = compare(before, after)
     is_kept, reason = decide(losses, criteria, prefer)
@@ -347,10 +345,18 @@ def _judged(
         return found
     labels = np.array(manifest.class_names)[[before.labels, after.labels]]
     found["labels_changed"] = float((labels[0] != labels[1]).mean())
-    if not criteria.class_names:
-        return found | {"notes": (*notes, f"labels were not judged, since {UNLABELLED}")}
-    right = labels == np.array([view.folder_name for view in views])
-    return found | {"accuracies": tuple(right.mean(axis=1).tolist())}
+    if criteria.class_names:
+        right = labels == np.array([view.folder_name for view in views])
+        return found | {"accuracies": tuple(right.mean(axis=1).tolist())}
+    return found | {"notes": (*notes, f"labels were not judged, since {UNLABELLED}")}
+
+
+def _estimate(network: Network, seen: Sequence[View], criteria: Criteria, seed: int) -> None:
+    """Estimate statistics, and fit the output where the noise is known."""
+    reestimate_statistics(network, _batches(seen))
+    if criteria.noises:
+        fit_output(network, seen, criteria.noises[-1], seed=seed)
+        reestimate_statistics(network, _batches(seen))  # of what reads the denoised image
 
 
 def _batches(views: Sequence[View]) -> Iterator[tuple[Tensor, None]]:
