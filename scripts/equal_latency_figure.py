@@ -86,7 +86,7 @@ def draw(root: Path) -> None:
             _draw_panel(axes, rows)
             axes.set_ylabel(score)
     handles, names = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(found), frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     figure.savefig(root / FIGURE, dpi=110, metadata={SOURCE: digest(root), "Software": None})
 
 
