@@ -226,7 +226,8 @@ def test_a_network_that_is_missing_is_called_so(
     monkeypatch.chdir(tmp_path)
     done = run(*(str(word).format(name, photos=photos) for word in command))
     said = sentence(done)
-    assert re.search(rf"(there is no (run or )?package .*{name}|neither an architecture nor a run)", said)
+    missing = rf"there is no (run or )?package .*{name}|neither an architecture nor a run"
+    assert re.search(missing, said)
     assert re.search(r"; (give|check)", said)
     assert "loading torch" not in done.stderr
     assert list(tmp_path.iterdir()) == []
