@@ -46,7 +46,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from paced import processor_minutes, steps_within
+from paced import kept_steps, processor_minutes
 from result_file import add_json_option, as_text, once
 from tapetum.allocator import relaunch_environment
 from tapetum.arch import Architecture, cost, families, find_architecture
@@ -291,7 +291,7 @@ class Bench:
         return latency | trained
 
     def enough(self, network: Architecture) -> float:
-        """Return the minutes of the trainings of a budget, of which a network is the default."""
+        """Return the minutes of the trainings of a budget whose default network is given."""
         minutes = float(self.asked.minutes)
         if self.asked.tiny:
             return minutes
@@ -320,13 +320,8 @@ class Bench:
 
     def steps(self, network: Architecture, minutes: float) -> int:
         """Return the steps of a training of some minutes, measured once."""
-        pace = once(
-            self.place(network, minutes, "_pace.json"),
-            lambda: {
-                "steps": steps_within(minutes, network, self.recipe, self.opened.dataset),
-            },
-        )
-        return int(pace["steps"])
+        path = self.place(network, minutes, "_pace.json")
+        return kept_steps(path, minutes, network, self.opened.dataset, recipe=self.recipe)
 
     def _train(self, network: Architecture, minutes: float) -> Made:
         run, dataset = self.place(network, minutes, ""), self.opened.dataset

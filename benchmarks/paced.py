@@ -91,16 +91,27 @@ def kept_steps(
     path: Path,
     minutes: float,
     network: Architecture,
-    data: Path,
+    data: Path | Dataset,
     *,
-    size_px: int,
+    size_px: int | None = None,
     recipe: Recipe | None = None,
 ) -> int:
-    """Return the steps of a file, where :func:`steps_within` is kept for the next start."""
+    """Return the steps of a file, where :func:`steps_within` is kept for the next start.
+
+    Args:
+        path: The file.
+        minutes: Minutes of processor time.
+        network: What is trained.
+        data: The folder of the images, or its dataset.
+        size_px: Size of the images of a folder.
+        recipe: How it is trained; by default that of a folder.
+    """
     given = recipe or Recipe.named("images").suited()
 
     def pace() -> dict[str, int]:
-        dataset = open_dataset(str(data), seed=0, size_px=size_px)
+        dataset = data
+        if isinstance(dataset, Path):
+            dataset = open_dataset(str(dataset), seed=0, size_px=size_px)
         return {"steps": steps_within(minutes, network, given, dataset)}
 
     return int(once(path, pace)["steps"])

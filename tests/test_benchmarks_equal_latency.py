@@ -1,5 +1,6 @@
 """The benchmark at equal latency: it continues after a kill, and its table adds nothing."""
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import equal_latency_figure
 import equal_latency_table
 import pytest
+
+import equal_latency
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = set(equal_latency_table.ROWS)
@@ -45,6 +48,17 @@ def test_a_killed_benchmark_continues_and_repeats_no_cell(tmp_path: Path) -> Non
     assert start(tmp_path).wait() == 0  # the result alone is enough
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"cells"}
     assert json.loads((tmp_path / "all.json").read_text())["cells"] == cells
+
+
+@pytest.mark.parametrize(("steps", "minutes"), [(472, 8.5), (1_000, 4.0), (2_254, 4.0)])
+def test_a_budget_has_the_minutes_of_a_thousand_steps(
+    steps: int, minutes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its default network, as a fit has; never fewer minutes than were requested."""
+    monkeypatch.setattr(equal_latency.Bench, "steps", lambda *_: steps)
+    asked = argparse.Namespace(minutes=4, tiny=False)
+    bench = equal_latency.Bench(asked, "neu_cls", 0)
+    assert bench.enough(equal_latency.base_20(1, 6)) == minutes
 
 
 def cell(row: str, accuracy: float, psnr_db: float) -> equal_latency_table.Cell:
