@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tapetum.arch import Architecture, Described, architecture_names, cost, open_architecture
+from tapetum.arch import (
+    Architecture,
+    Described,
+    architecture_names,
+    cost,
+    find_architecture,
+    open_architecture,
+)
 from tapetum.progress import shown_path
 from tapetum.scores import Scores
 
@@ -31,7 +38,7 @@ def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list
     """Return name, kind and cost of each named architecture, without boxes."""
     rows: list[Facts] = []
     for name in architecture_names():
-        architecture = open_architecture(
+        architecture = find_architecture(
             name, channels=channels, num_classes=num_classes, boxes=False
         )
         millions = cost.multiply_adds(architecture, size_px, size_px) / 1e6
