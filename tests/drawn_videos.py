@@ -32,11 +32,13 @@ def save_video(
     sound: str | None = None,
     levels: Sequence[int] | None = None,
     is_split: bool = False,
+    noise: float = 0.0,
 ) -> Path:
     """Write a video of plain frames, each of its own grey level, and return its path.
 
-    The left half of split frames is black.
+    The left half of split frames is black. The noise has this standard deviation in grey levels.
     """
+    generator = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=RATE)
         stream.height, stream.width, stream.pix_fmt = *size, pix_fmt
@@ -46,6 +48,9 @@ def save_video(
             level = grey_level(number) if levels is None else levels[number]
             pixels = np.full((*size, 3), level, np.uint8)
             pixels[:, : size[1] // 2 if is_split else 0] = 0
+            if noise:
+                noisy = generator.normal(pixels, noise)
+                pixels = np.rint(noisy.clip(0, 255)).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels)
             time_s = number / RATE if times_s is None else times_s[number]
             frame.pts, frame.time_base = round(time_s / TICK), TICK

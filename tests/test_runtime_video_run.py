@@ -227,6 +227,28 @@ def test_a_stable_label_looks_back_only(predictor: Predictor, tmp_path: Path) ->
     assert labels[1] == labels[0][:7]
 
 
+def test_frames_are_averaged_on_request(predictor: Predictor, tmp_path: Path) -> None:
+    """Less noise is left of a still image, and the summary tells how much was still."""
+    settings = {"codec": "ffv1", "pix_fmt": "bgr0", "levels": [100] * 10, "noise": 20}
+    video = save_video(tmp_path / "in.mkv", 10, **settings)
+    alone = predict_video(predictor, str(video), tmp_path / "alone.mp4")
+    summary = predict_video(predictor, str(video), tmp_path / "mean.mp4", temporal=True)
+    assert alone.mean_still is None
+    assert summary.mean_still is not None
+    assert 0.6 < summary.mean_still < 1  # there is no frame before the first one
+    lower_halves = [shown(tmp_path / name).frames[-1][32:] for name in ("alone.mp4", "mean.mp4")]
+    assert lower_halves[1].std() < 0.75 * lower_halves[0].std()
+
+
+def test_labels_alone_are_no_frames_to_average(tmp_path: Path) -> None:
+    """The request is refused before anything is written."""
+    half = Predictor(toy(CLASSIFIER, channels=3), threads=1)
+    video = save_video(tmp_path / "in.mp4", 2)
+    with pytest.raises(InputError, match="cannot be averaged over time"):
+        predict_video(half, str(video), tmp_path / "out.mp4", temporal=True)
+    assert not (tmp_path / "out.mp4").exists()
+
+
 @pytest.mark.parametrize(("name", "factor"), [(DENOISER, 0.5), (CLASSIFIER, 1.0)])
 def test_half_a_network_gives_its_half(name: str, factor: float, tmp_path: Path) -> None:
     """Without a label frames are denoised alone; without an image they stay as they are."""
@@ -237,10 +259,11 @@ def test_half_a_network_gives_its_half(name: str, factor: float, tmp_path: Path)
     assert corner(shown(out).frames[1]) == pytest.approx(factor * grey_level(1), abs=3)
 
 
-def test_a_grey_network_takes_any_video(tmp_path: Path) -> None:
+@pytest.mark.parametrize("temporal", [False, True])
+def test_a_grey_network_takes_any_video(temporal: bool, tmp_path: Path) -> None:
     """What it denoises is stored in colour; a sentence says that the colours are gone."""
-    grey = Predictor(toy(JOINT, gain=0.5), threads=1)
-    summary = predict_video(grey, str(save_video(tmp_path / "in.mp4", 2)), tmp_path / "out.mp4")
+    grey, video = Predictor(toy(JOINT, gain=0.5), threads=1), save_video(tmp_path / "in.mp4", 2)
+    summary = predict_video(grey, str(video), tmp_path / "out.mp4", temporal=temporal)
     assert any("is grey, as the network is" in warning for warning in summary.warnings)
     assert corner(shown(tmp_path / "out.mp4").frames[1]) == pytest.approx(grey_level(1) / 2, abs=2)
 

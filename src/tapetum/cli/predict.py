@@ -75,6 +75,12 @@ def predict(
         "Time over which the label is averaged, in seconds.",
         rule=options.a_number(float, 0.5, least=0),
     ),
+    temporal: bool = option(
+        False,
+        VIDEO,
+        "Average the denoised frames over time, where nothing moves.",
+        "--temporal",
+    ),
     seconds: float | None = option(
         None,
         VIDEO,

@@ -17,7 +17,7 @@ __all__ = ["predict_source", "refuse_mixed"]
 
 EXIT_CUT_OFF = 3
 VIDEO_SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
-FOR_VIDEOS = {"every", "stabilise_label", "seconds"}
+FOR_VIDEOS = {"every", "stabilise_label", "temporal", "seconds"}
 FOR_IMAGES = {
     *("file_format", "top_k", "resume", "workers", "shard", "ray", "boxes", "add_noise", "seed"),
     *("white", "rows", "max_megapixels"),
@@ -69,7 +69,8 @@ def predict_source(arguments: Mapping[str, Any]) -> None:
             arguments["out"],
             stabilise_s=arguments["stabilise_label"],
             **{
-                name: arguments[name] for name in ("every", "seconds", "probabilities", "overwrite")
+                name: arguments[name]
+                for name in ("every", "seconds", "temporal", "probabilities", "overwrite")
             },
             progress=tick,
             should_stop=stop.is_set,
@@ -101,6 +102,8 @@ def _lines(summary: "video.VideoSummary") -> Iterator[tuple[str, str]]:
         f"{summary.mean_latency_ms:.2f} ms a frame, 95 % within {summary.p95_latency_ms:g} ms",
     )
     yield "speed", f"{summary.frames_per_second:.3g} frames a second, with reading and writing"
+    if summary.mean_still is not None:
+        yield "averaged over time", f"{summary.mean_still:.0%} of the pixels, where nothing moved"
     if summary.labels:
         counts = (f"{label} {count:,}" for label, count in summary.labels.items())
         yield "labels", ", ".join(counts)

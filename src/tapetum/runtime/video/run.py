@@ -22,6 +22,7 @@ from tapetum.runtime.predictor import Predictor
 from tapetum.runtime.video.drawing import Stabiliser, draw
 from tapetum.runtime.video.live import newest, paced
 from tapetum.runtime.video.source import Frame, Source
+from tapetum.runtime.video.temporal import TemporalAverage
 from tapetum.runtime.video.writing import Writer, check_suffix
 
 __all__ = ["VideoSummary", "predict_video"]
@@ -44,6 +45,7 @@ class VideoSummary(Record):
         labels: Number of frames of each label, the most frequent first.
         mean_latency_ms: Mean time in the network, in milliseconds.
         p95_latency_ms: Time in which it was done with 95 % of the frames, to three digits.
+        mean_still: Mean share of a frame that was still, from 0 to 1; None without ``temporal``.
         frames_per_second: Frames that were written in each second of this command.
         warnings: What was guessed, converted or left out.
         faults: Why the source could not be read to its end, if so.
@@ -60,6 +62,7 @@ class VideoSummary(Record):
     labels: Annotated[dict[str, int], Field(default_factory=dict)]
     mean_latency_ms: FiniteOrNone = None
     p95_latency_ms: FiniteOrNone = None
+    mean_still: FiniteOrNone = None
     frames_per_second: FiniteOrNone = None
     warnings: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
@@ -73,6 +76,7 @@ def predict_video(
     every: int = 1,
     seconds: float | None = None,
     stabilise_s: float = 0.0,
+    temporal: bool = False,
     probabilities: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -92,6 +96,8 @@ def predict_video(
         every: Predict and write each ``every``-th frame alone.
         seconds: Where to stop, in seconds from the beginning; None for the end of the source.
         stabilise_s: Time constant of the exponential average of the probabilities, in seconds.
+        temporal: Whether denoised frames are averaged over time where nothing moves, as
+            :mod:`tapetum.runtime.video.temporal` explains.
         probabilities: Whether the table has a column for each class.
         overwrite: Whether to replace earlier files.
         progress: Called after each frame.
@@ -105,6 +111,9 @@ def predict_video(
     """
     table = out.with_suffix(".csv")
     _check(predictor, source, out, table, overwrite=overwrite)
+    if temporal and "denoised" not in predictor.outputs:
+        problem = "frames cannot be averaged over time, since none is denoised here"
+        raise InputError(problem, "leave temporal out, or choose the mode 'both' or 'image'")
     if every < 1 or stabilise_s < 0:
         problem = f"every={every} and stabilise_s={stabilise_s:g} are not possible"
         raise InputError(problem, "give every from 1, and stabilise_s from 0")
@@ -112,7 +121,8 @@ def predict_video(
         Source(str(source)) as opened,
         closing(_events(opened, every, seconds, should_stop)) as events,  # a reader ends first
     ):
-        work = _Work(predictor, opened, Stabiliser(stabilise_s), probabilities)
+        average = TemporalAverage() if temporal else None
+        work = _Work(predictor, opened, Stabiliser(stabilise_s), average, probabilities)
         total = opened.about_how_many(seconds)
         sounds, first = _first(events, opened)
         pixels = opened.pixels(first)
@@ -178,9 +188,15 @@ class _Work:
     """What is done with each frame, and what has come of all of them until now."""
 
     def __init__(
-        self, predictor: Predictor, source: Source, stabiliser: Stabiliser, probabilities: bool
+        self,
+        predictor: Predictor,
+        source: Source,
+        stabiliser: Stabiliser,
+        average: TemporalAverage | None,
+        probabilities: bool,
     ) -> None:
         self._predictor, self._source, self._stabiliser = predictor, source, stabiliser
+        self._average, self._still = average, 0.0
         self._names = predictor.manifest.class_names if probabilities else ()
         self._labels: Counter[str] = Counter()
         self._latencies: Counter[float] = Counter()  # to three digits, so that they are few
@@ -216,7 +232,11 @@ class _Work:
         cells += [f"{prediction.latency_ms:.2f}", f"{prediction.prepare_ms:.2f}"]
         if seen is not None and self._names:
             cells += [f"{probability:.4f}" for probability in seen]
-        return draw(_as_rgb(prediction.pixels, pixels), words), _line(cells)
+        denoised = prediction.pixels
+        if denoised is not None and self._average is not None:
+            denoised = self._average(pixels, denoised)
+            self._still += self._average.still
+        return draw(_as_rgb(denoised, pixels), words), _line(cells)
 
     def report(self, progress: ProgressCallback, total: int | None, *, ends: bool = False) -> None:
         """Tell how far the work is, of about so many frames."""
@@ -248,6 +268,7 @@ class _Work:
             p95_latency_ms=float(
                 np.percentile([*self._latencies.elements()], 95, method="inverted_cdf")
             ),
+            mean_still=None if self._average is None else self._still / done,
             frames_per_second=done / self._seconds,
             warnings=(*useless, *source.notes),
             faults=tuple(source.faults),
