@@ -72,9 +72,9 @@ class TemporalAverage:
         self._counts = 1 + still * np.minimum(self._counts, MOST_FRAMES - 1)
         self.still = float(still.mean())
         share = _of_pixels(1 / self._counts, *grey.shape)
-        self._grey = self._grey + share * (grey - self._grey)
+        self._grey = _mixed(self._grey, grey, share)
         channels = share if denoised.ndim == 2 else share[:, :, np.newaxis]
-        self._mean = self._mean + channels * (denoised - self._mean)
+        self._mean = _mixed(self._mean, denoised, channels)
         return self._mean
 
 
@@ -93,7 +93,7 @@ def _without_strong_motion(grey: _Floats, before: _Floats, counts: _Floats) -> _
     by_means = np.abs(means) * num_pixels**0.5 / sigma
     by_squares = _window_sums(squares, NEAR) / NEAR**2 / sigma**2 - 1
     deviation = np.maximum(by_means, by_squares * (num_pixels / 2) ** 0.5)
-    return _certainty(_windows(_windows(deviation, NEAR, 0).max(-1), NEAR, 1).max(-1))
+    return _certainty(_window_maxima(deviation))
 
 
 def _without_hidden_motion(grey: _Floats, before: _Floats, still: _Floats) -> _Floats:
@@ -105,10 +105,18 @@ def _without_hidden_motion(grey: _Floats, before: _Floats, still: _Floats) -> _F
     for gradient in (padded[2:, 1:-1] - padded[:-2, 1:-1], padded[1:-1, 2:] - padded[1:-1, :-2]):
         products = gradient * difference
         total = _window_sums(still * _reduced(products, 2), FAR)
-        spread = np.sqrt(_window_sums(still * _reduced(products**2, 2), FAR))
+        spread = np.sqrt(np.maximum(_window_sums(still * _reduced(products**2, 2), FAR), 0))
         # A block has four products, of which these are the means.
         deviation = np.maximum(deviation, 2 * np.abs(total) / np.maximum(spread, 1e-9))
     return _certainty(deviation)
+
+
+def _mixed(mean: _Floats, latest: _Floats, share: _Floats) -> _Floats:
+    """Return a mean that has moved towards the latest values by a share of the way."""
+    moved: _Floats = latest - mean
+    moved *= share  # in place: frames are large
+    moved += mean
+    return moved
 
 
 def _certainty(deviation: _Floats) -> _Floats:
@@ -141,15 +149,18 @@ def _of_pixels(blocks: _Floats, height: int, width: int) -> _Floats:
 
 
 def _window_sums(blocks: _Floats, side: int) -> _Floats:
-    for axis in (0, 1):
-        blocks = _windows(blocks, side, axis).sum(-1)
+    """Return the sums over square windows; a block at an edge stands for those beyond it."""
+    before, after = side // 2 + 1, side // 2
+    for _ in range(2):  # down the columns, and then, transposed, along the rows
+        padded = np.pad(blocks, ((before, after), (0, 0)), mode="edge")
+        sums = padded.cumsum(0, dtype=np.float64)
+        blocks = (sums[side:] - sums[:-side]).T
+    return np.asarray(blocks)
+
+
+def _window_maxima(blocks: _Floats) -> _Floats:
+    """Return the largest values of 3 x 3 blocks."""
+    for _ in range(2):
+        padded = np.pad(blocks, ((1, 1), (0, 0)), mode="edge")
+        blocks = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:]).T
     return blocks
-
-
-def _windows(blocks: _Floats, side: int, axis: int) -> _Floats:
-    """Return the values around each block along an axis, in a new last one."""
-    margins = [(0, 0), (0, 0)]
-    margins[axis] = (side // 2, side // 2)
-    padded = np.pad(blocks, margins, mode="edge")
-    windows: _Floats = np.lib.stride_tricks.sliding_window_view(padded, side, axis=axis)
-    return windows
