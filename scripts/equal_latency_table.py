@@ -57,8 +57,9 @@ def render(root: Path, depth: str) -> str:
     ]
     if minutes:
         parts.append(
-            f"{result['requested_minutes']:g} minutes were requested of each training, and "
-            f"{min(minutes):.1f} to {max(minutes):.1f} were taken of the processor; one core, "
+            f"{result['requested_minutes']:g} minutes were requested of each training, or those of "
+            f"1,000 steps of the default network, and {min(minutes):.1f} to {max(minutes):.1f} "
+            f"were taken of the processor; one core, "
             f"{result['provenance']['cpu']}. Commits: {_commits(cells)}. "
             f"File: [equal_latency.json]({depth}{FILE})."
         )

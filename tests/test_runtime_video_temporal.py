@@ -107,7 +107,7 @@ def test_frames_of_any_size(size: tuple[int, int]) -> None:
 
 
 def test_a_later_frame_changes_no_earlier_mean() -> None:
-    """What was returned stays as it is, since the network may still read it."""
+    """What was returned stays as it is, since the encoder may still read it."""
     average = TemporalAverage()
     seen = [shown(average, noisy(texture(), seed)) for seed in range(3)]
     kept = [one.copy() for one in seen]
