@@ -47,7 +47,8 @@ def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, 
         differs = "better than" if better_by > error else "worse than"
         differs = differs if abs(better_by) > error else "about as good as"
         title = f"{control.title} ({control.latency_ms:.3g} ms)"
-        what = f"{title} is {differs} the chosen network ({scores})"
+        on_balance = "on balance " if _is_mixed(ours, theirs) else ""
+        what = f"{title} is {on_balance}{differs} the chosen network ({scores})"
         if better_by > error and control.may_ship and best == NETWORK:
             if control.latency_ms <= most_ms:
                 (best,) = control.networks
@@ -90,6 +91,16 @@ def gain(
         value += per_db * _rise(decibels)
         variance += 2 * (per_db * SEED_DB) ** 2
     return value, math.sqrt(variance)
+
+
+def _is_mixed(ours: ScoreRow, theirs: ScoreRow) -> bool:
+    """Return whether one network has the better labels, and the other the better images."""
+    pairs = (
+        (ours.macro_accuracy, theirs.macro_accuracy),
+        (ours.psnr_db, theirs.psnr_db),
+    )
+    label, image = (0.0 if None in pair else _rise(pair) for pair in pairs)
+    return label * image < 0
 
 
 def _rise(pair: tuple[float | None, float | None]) -> float:
