@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from paced import DATASETS
 from result_file import Rows, add_json_option
 from tapetum.data import open_dataset
+from tapetum.metrics import psnr
 from tapetum.runtime import Predictor
 from tapetum.runtime.video.temporal import TemporalAverage
 
@@ -68,7 +69,8 @@ def coded(frames: Sequence[NDArray[np.uint8]], crf: str) -> list[NDArray[np.uint
     """Return frames as they come back from a video."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": crf})
+        options = {"crf": crf, "threads": "1"}  # with more, equal frames give different files
+        stream = container.add_stream("libx264", rate=25, options=options)
         stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
@@ -94,14 +96,14 @@ def scored(
         assert pixels is not None  # noqa: S101  (its mode is ``image``)
         averaged = average(frame, pixels)
         if number >= FIRST_SCORED:
-            alone, temporal = psnr(pixels, truth), psnr(averaged, truth)
-            yield psnr(frame / 255, truth), alone, temporal, temporal - alone, average.still
+            alone, temporal = psnr_db(pixels, truth), psnr_db(averaged, truth)
+            yield psnr_db(frame / 255, truth), alone, temporal, temporal - alone, average.still
 
 
-def psnr(pixels: NDArray[Any], truth: _Pixels) -> float:
+def psnr_db(pixels: NDArray[Any], truth: _Pixels) -> float:
     """Return the PSNR of a frame in decibels; a grey network gives one channel."""
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
-    return -10 * float(np.log10(np.mean((pixels - truth) ** 2)))
+    return float(psnr(pixels[np.newaxis], truth[np.newaxis])[0])
 
 
 def images_of(folder: Path) -> list[_Pixels]:

@@ -20,7 +20,6 @@ PAGES = (
     *("README.md", "docs/concepts.md", "docs/equal_latency.md", "docs/examples.md"),
     "docs/guides/video.md",
 )
-COMMAND = "python benchmarks/temporal.py --data-root DATA --packages FOLDER --seeds 0 1 2"
 SECTION = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 
@@ -120,7 +119,7 @@ def _temporal(result: dict[str, Any], depth: str) -> str:
         f"The lowest of all {len(result['runs'])} cells, also of videos that are not coded, is "
         f"{lowest:+.2f} dB. A frame of 640 x 480 pixels takes {result['average_ms_of_640x480']:.0f}"
         f" ms more ({made['cpu']}, one thread). "
-        f"Command: `{COMMAND}`. File: [temporal.json]({depth}{TEMPORAL})."
+        f"Command: `{made['command']}`. File: [temporal.json]({depth}{TEMPORAL})."
     )
 
 

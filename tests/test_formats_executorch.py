@@ -42,8 +42,7 @@ def test_every_block_gives_what_its_package_gives(
     examples = Examples(waves(package, 12), [Gaussian(sigma=0.1)])
     written = write_target(package, tmp_path / "a.pte", TARGET, settings, examples=examples)
     assert written.parity.sizes_px == ((32, 32),)
-    limit = 2e-5 if precision == "fp32" else written.parity.tolerance
-    assert written.parity.worst <= limit
+    assert written.parity.worst <= (2e-5 if precision == "fp32" else 0.2)
     assert written.comparison is not None
     assert written.comparison.agreement == 1
 

@@ -95,11 +95,8 @@ def gain(
 
 def _is_mixed(ours: ScoreRow, theirs: ScoreRow) -> bool:
     """Return whether one network has the better labels, and the other the better images."""
-    pairs = (
-        (ours.macro_accuracy, theirs.macro_accuracy),
-        (ours.psnr_db, theirs.psnr_db),
-    )
-    label, image = (0.0 if None in pair else _rise(pair) for pair in pairs)
+    label = _rise((ours.macro_accuracy, theirs.macro_accuracy))
+    image = _rise((ours.psnr_db, theirs.psnr_db))
     return label * image < 0
 
 

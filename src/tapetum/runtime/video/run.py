@@ -110,10 +110,7 @@ def predict_video(
         MissingExtraError: PyAV is not installed.
     """
     table = out.with_suffix(".csv")
-    _check(predictor, source, out, table, overwrite=overwrite)
-    if temporal and "denoised" not in predictor.outputs:
-        problem = "frames cannot be averaged over time, since none is denoised here"
-        raise InputError(problem, "leave temporal out, or choose the mode 'both' or 'image'")
+    _check(predictor, source, out, table, temporal=temporal, overwrite=overwrite)
     if every < 1 or stabilise_s < 0:
         problem = f"every={every} and stabilise_s={stabilise_s:g} are not possible"
         raise InputError(problem, "give every from 1, and stabilise_s from 0")
@@ -150,7 +147,13 @@ def predict_video(
 
 
 def _check(
-    predictor: Predictor, source: Path | str, out: Path, table: Path, *, overwrite: bool
+    predictor: Predictor,
+    source: Path | str,
+    out: Path,
+    table: Path,
+    *,
+    temporal: bool,
+    overwrite: bool,
 ) -> None:
     check_suffix(out)
     manifest = predictor.manifest
@@ -162,6 +165,9 @@ def _check(
         raise InputError(f"{out} is the source itself", "give another --out")
     for path in (out, table):
         require_free_name(path, overwrite=overwrite, kind=RunError)
+    if temporal and "denoised" not in predictor.outputs:
+        problem = "frames cannot be averaged over time, since none is denoised here"
+        raise InputError(problem, "leave temporal out, or choose the mode 'both' or 'image'")
 
 
 def _events(
