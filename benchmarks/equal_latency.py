@@ -11,9 +11,8 @@ least 1,000 steps by default. The rows are:
 - ``fit``: the network that ``tapetum fit`` chooses, by a race of twice the minutes of a training:
   its default on two cores, where two candidates train at once;
 - ``rule``: the network of ``tapetum fit --method none``, the scaling rule;
-- ``plain``, ``mbconv``: a DC-Net with one convolution, or MBConv block, a level, on the grid of
-  widths that this processor is fast at, in the latency of the budget (the largest plain one below
-  it, where the grid has none);
+- ``plain``: a DC-Net with one convolution a level, on the grid of widths that this processor is
+  fast at, in the latency of the budget (the largest one below it, where the grid has none);
 - ``pair``: MobileNetV3-small and UNet-S, each trained for half of the minutes; their latencies are
   added, and are the same for every budget;
 - ``published``, ``random``: the network that the published search found on Imagenette, and one
@@ -75,7 +74,7 @@ SIZES_PX = {"imagenette128": 64, "neu_cls": 128, "digit-crops": None, "drawn": 3
 DATASETS = tuple(SIZES_PX)[:3]
 BUDGETS = (0.9, 0.45, 0.225)  # x of b20: where the published DC-NAS S lies, a half, a quarter
 BASE, PAIR, INT8 = "b20", ("mobilenet-v3-small", "unet-s"), "int8"
-OF_BUDGET = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net", "mbconv": "plain-mbconv"}
+OF_BUDGET = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net"}
 OF_THE_PAPER = {"published": "dc-nas-s", "random": "dc-nas-s-random"}
 ROWS = (*OF_BUDGET, INT8, "pair", *OF_THE_PAPER)
 NUM_ROUNDS = 10

@@ -105,13 +105,21 @@ def test_the_headline_has_one_budget_and_says_what_was_not_run(tmp_path: Path) -
         {**cell("fit", 0.60 + 0.01 * seed, 22.0), "seed": seed, "target_ms": 9.0}
         for seed in range(3)
     ]
-    rendered(tmp_path, [*fits, cell("mbconv", 0.9, 30.0)])
+    rendered(tmp_path, [*fits, cell("rule", 0.9, 30.0)])
     page = equal_latency_table.render_headline(tmp_path, "")
     assert "| `tapetum fit` | not run | 0.44 x: 61.0 ± 1.0 %, 22.00 ± 0.00 dB | not run |" in page
     assert "| published DC-NAS S | not run | not run | not run |" in page
     assert "deviation of 3 seeds" in page
     assert "| 1 x | not run | 20 ms | not run |" in page
-    assert "MBConv" not in page
+    assert "method none" not in page
+
+
+def test_the_speed_of_training_is_a_ratio_of_steps_in_equal_minutes(tmp_path: Path) -> None:
+    """600 steps in 6 minutes of the processor are twice as fast as 200 in 4."""
+    fit = {**cell("fit", 0.6, 22.0), "steps": 600, "processor_minutes": 6.0}
+    plain = {**cell("plain", 0.5, 22.0), "steps": 200, "processor_minutes": 4.0}
+    page = rendered(tmp_path, [fit, plain])
+    assert "| Steel surfaces | 0.45 x | +10.0 | +0.00 | +0.00 | 2.0 x |" in page
 
 
 def test_a_gain_has_the_standard_error_of_both_means(tmp_path: Path) -> None:
@@ -119,7 +127,8 @@ def test_a_gain_has_the_standard_error_of_both_means(tmp_path: Path) -> None:
     fits = [cell("fit", 0.60, 22.0), cell("fit", 0.62, 22.0)]
     plain = [cell("plain", 0.50, 21.5), cell("plain", 0.52, 21.5)]
     page = rendered(tmp_path, [*fits, *plain])
-    assert "| Steel surfaces | 0.45 x | +10.0 ± 1.4 | +0.50 ± 0.00 | +0.25 ± 0.00 |" in page
+    gains = "+10.0 ± 1.4 | +0.50 ± 0.00 | +0.25 ± 0.00"
+    assert f"| Steel surfaces | 0.45 x | {gains} | not run |" in page
     assert "(2 of 3 seeds)" in page
 
 
