@@ -21,6 +21,7 @@ from tapetum.formats import (
     Settings,
     WrittenFile,
     find_target,
+    proof,
     write_target,
 )
 from tapetum.formats.exported import Speed
@@ -149,6 +150,51 @@ def test_a_file_is_run_in_the_shapes_that_it_takes(
     assert written.parity.sizes_px == shapes
     assert written.parity.num_images == (settings.batch or 1)
     assert written.parity.worst <= 1e-5
+
+
+class Calibrated(OnnxTarget):
+    """A format that finds its own ranges in int8, and keeps what its files are run on."""
+
+    calibrates = "a converter"
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+
+    def contents(self, package: Package, settings: Settings, images: Any = ()) -> dict[str, bytes]:
+        """The graph as it is."""
+        plain = settings.model_copy(update={"precision": "fp32"})
+        return dict(super().contents(package, plain, images))
+
+    @contextmanager
+    def opened(self, path: Path, settings: Settings) -> Iterator[Any]:
+        """A file that keeps its images."""
+        with super().opened(path, settings) as run:
+
+            class Kept:
+                runtime, threads = run.runtime, 1
+
+                def __call__(_, images: Any, boxes: Any) -> Outputs:  # noqa: N805
+                    self.given.append(images)
+                    return run(images, boxes)
+
+            yield Kept()
+
+
+def test_a_calibrated_file_is_run_on_noisy_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ranges hold for images of the user; each of ours is one of them with noise of 0.1."""
+    monkeypatch.setattr(proof, "time_interleaved", lambda *_, **__: [took(1.0), took(2.0)])
+    package, target, settings = small(JOINT, 3), Calibrated(), Settings(precision="int8", batch=2)
+    examples = Examples(waves(package, 6), [Gaussian(sigma=0.1)])
+    written = write_target(package, tmp_path / "a.onnx", target, settings, examples=examples)
+    assert (written.parity.images, written.parity.sizes_px) == ("noisy", ((32, 32), (37, 43)))
+    clean = [examples.dataset.validation.sample(index).image.pixels for index in range(6)]
+    for images, size in zip(target.given, written.parity.sizes_px, strict=False):
+        assert images.shape == (2, 3, *size)
+        for one in images:
+            nearest = min(float(np.std(one - at_size(size, image, None)[0])) for image in clean)
+            assert 0.05 < nearest < 0.11  # resampling takes some of the noise
 
 
 def test_boxes_are_compared_too(tmp_path: Path) -> None:

@@ -194,9 +194,10 @@ def _show_written(written: "WrittenFile") -> None:
     parity = written.parity
     shapes = ", ".join(f"{width} x {height}" for height, width in parity.sizes_px)
     listed = ", ".join(f"{name} {worst:.1e}" for name, worst in parity.max_difference.items())
+    images = {"random": "random", "noisy": "noisy validation"}[parity.images]
     say(
         f"the file against what it was made from, in {parity.runtime} on {parity.num_images} "
-        f"random image(s) of {shapes} px: the largest difference is {listed}"
+        f"{images} image(s) of {shapes} px: the largest difference is {listed}"
     )
     if written.comparison is not None:
         say(written.comparison.text)

@@ -1,5 +1,7 @@
 """What an export returns, as records that need no torch."""
 
+from typing import Literal
+
 import numpy as np
 
 from tapetum.errors import PackageError
@@ -28,18 +30,19 @@ TOLERANCES: dict[FilePrecision, float] = {
     "bf16": 0.2,
     "int8": 0.05,  # a rounding that falls on the other side is a step of 8 bits, or some
 }
-"""How far a file may be from its package on random images, the one in int8 from that in int8."""
+"""How far a file may be from its package, and one in int8 from the package in int8."""
 ALIKE = 0.02  # a difference of times that is none
 TOLERANCE_CALIBRATED = 0.3  # of a file in int8, with other ranges, from its package in fp32
 
 
 class Parity(Record):
-    """The difference between two forms of one network, on random images.
+    """The difference between two forms of one network.
 
     Attributes:
         max_difference: The largest absolute difference of any value, by output.
         sizes_px: Heights and widths on which it was measured.
         num_images: Images of each size.
+        images: What they are; noisy validation images for a file in int8 that was calibrated.
         runtime: What ran the written form.
         tolerance: The largest difference that is allowed.
     """
@@ -47,6 +50,7 @@ class Parity(Record):
     max_difference: dict[str, float]
     sizes_px: tuple[tuple[int, int], ...]
     num_images: int
+    images: Literal["random", "noisy"] = "random"
     runtime: str
     tolerance: float = TOLERANCE
 
@@ -168,7 +172,7 @@ class WrittenFile(Record):
         sha256: Digest of each file, by its name.
         metadata: Classes, preparation, noise and origin; they stand in the file as well.
         manifest: The description of the package, without its origin but the seed.
-        parity: How far it differs from the package on random images.
+        parity: How far it differs from the package.
         comparison: The same on validation images, and what is lost; None without images.
         speed: How fast it is beside the network in fp32; None for fp32 itself.
         budget: The latency budget of the fit that it was made of; None where it is of none.

@@ -60,33 +60,42 @@ class Examples:
         return self.dataset.train if self.calibration is None else self.calibration
 
 
-def probe(package: Package, run: Run, settings: Settings) -> Parity:
-    """Run package and file on the same random images, of each size that the file takes.
+def probe(
+    package: Package, run: Run, settings: Settings, examples: Examples | None = None
+) -> Parity:
+    """Run package and file on the same images, of each size that the file takes.
+
+    The images are random, but noisy validation images for a file that was calibrated. Its ranges
+    hold for the images of the user, and random ones would be cut off at them.
 
     Args:
         package: The package.
         run: The opened file.
         settings: What it was written with.
+        examples: The validation images and their noise; not used unless the file was calibrated.
     """
     manifest = package.manifest
     size_px, count = manifest.size_px, settings.batch or 1
     sizes = ((size_px, size_px), (size_px + 5, size_px + 11))
     sizes_px = sizes if settings.fixed is None else (settings.fixed,)
+    is_calibrated = settings.precision == "int8" and manifest.precision == "fp32"
     generator, reference = np.random.default_rng(0), _reference(package)
     differences = _Differences()
     for size in sizes_px:
         images, boxes = random_images(manifest, count, size, generator)
+        if is_calibrated and examples is not None:
+            images = _noisy_images(package, examples, count, size)
         wanted = [
             reference(image, None if boxes is None else boxes[index])
             for index, image in enumerate(images)
         ]
         for one, given in zip(wanted, _each(run(images, boxes)), strict=True):
             differences.add(one, given)
-    is_calibrated = settings.precision == "int8" and manifest.precision == "fp32"
     return Parity(
         max_difference=differences.largest,
         sizes_px=sizes_px,
         num_images=count,
+        images="noisy" if is_calibrated and examples is not None else "random",
         runtime=run.runtime,
         tolerance=TOLERANCE_CALIBRATED if is_calibrated else TOLERANCES[settings.precision],
     )
@@ -104,6 +113,17 @@ def random_images(
     corner = generator.uniform(0, 0.5, (count, NUM_BOXES, 2)) * (width, height)
     side = generator.uniform(0.2, 0.5, (count, NUM_BOXES, 2)) * (width, height)
     return images, np.concatenate([corner, corner + side], axis=2).astype(np.float32)
+
+
+def _noisy_images(
+    package: Package, examples: Examples, count: int, size: tuple[int, int]
+) -> _Floats:
+    """Return noisy validation images at a size, some of them again where they are few."""
+    chosen = _chosen(examples.dataset)
+    places = range(count)
+    return np.stack(
+        [_example(package, examples, chosen[i % len(chosen)], i, size)[0] for i in places]
+    )
 
 
 def compare_speed(
@@ -152,7 +172,7 @@ def compare_images(
     told = "comparing the file with the package, in images"
     for done, index in enumerate(chosen):
         progress(done, len(chosen), told)
-        noisy, clean, boxes, labels = _example(package, examples, index, done, settings)
+        noisy, clean, boxes, labels = _example(package, examples, index, done, settings.fixed)
         wanted = reference(noisy, boxes)
         given = run_one(run, noisy, boxes, settings.batch or 1)
         differences.add(wanted, given)
@@ -207,17 +227,17 @@ def _chosen(dataset: Dataset) -> list[int]:
 
 
 def _example(
-    package: Package, examples: Examples, index: int, place: int, settings: Settings
+    package: Package, examples: Examples, index: int, place: int, size: tuple[int, int] | None
 ) -> tuple[_Floats, _Floats, _Floats | None, NDArray[np.int64] | None]:
-    """Return a noisy image, the clean one, its boxes and its labels, at the size of the file."""
+    """Return a noisy image, the clean one, its boxes and its labels, at a size or at their own."""
     preparation = package.manifest.preparation
     sample = examples.dataset.validation.sample(index)
     level = examples.noises[place % len(examples.noises)] if examples.noises else None
     given = noisy_image(preparation, sample, level, protocol=examples.protocol)
     noisy, clean = preparation.colours(given), preparation.colours(sample.image)
     boxes = sample.boxes if package.manifest.labels == "boxes" else None
-    noisy, boxes = at_size(settings.fixed, noisy, boxes)
-    clean, _ = at_size(settings.fixed, clean, None)
+    noisy, boxes = at_size(size, noisy, boxes)
+    clean, _ = at_size(size, clean, None)
     return noisy, clean, boxes, sample.labels
 
 

@@ -118,7 +118,7 @@ def _examined(
         PackageError: It does not do what its source does.
     """
     with target.opened(path, settings) as run:
-        found = _Found(probe(source, run, settings))
+        found = _Found(probe(source, run, settings, examples))
         found.parity.require(package.manifest.name, than="package")
         if examples is not None:
             images = compare_images(package, run, settings, examples, progress=progress)
