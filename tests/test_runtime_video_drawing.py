@@ -12,7 +12,7 @@ WORDS = ["salamander", "92 %", "12.3 ms"]
 
 @pytest.mark.parametrize("size", [(1080, 1920), (480, 640), (64, 64), (200, 40), (12, 16), (2, 2)])
 def test_words_are_small_and_the_rest_is_untouched(size: tuple[int, int]) -> None:
-    """White on black in the upper left corner; never more than a tenth of a large frame."""
+    """In the upper left corner, on 0.3 of its brightness; at most a tenth of a large frame."""
     frame = np.full((*size, 3), 90, np.uint8)
     drawn = draw(frame, WORDS)
     assert drawn.shape == frame.shape
@@ -20,12 +20,21 @@ def test_words_are_small_and_the_rest_is_untouched(size: tuple[int, int]) -> Non
     changed = (drawn != 90).any(axis=2)
     rows, columns = changed.any(axis=1).sum(), changed.any(axis=0).sum()
     assert changed.sum() == changed[:rows, :columns].sum() > 0
-    assert drawn[0, 0].tolist() == [0, 0, 0]
+    assert drawn[0, 0].tolist() == [27, 27, 27]
     if min(size) >= 64:
         assert drawn[:rows, :columns].max() > 200  # thin letters are smooth
     if min(size) >= 480:
         assert rows * columns < 0.1 * size[0] * size[1]
     assert (frame == 90).all()
+
+
+def test_what_is_below_the_words_stays_visible() -> None:
+    """A bright object is brighter than its surroundings there too."""
+    frame = np.full((64, 64, 3), 50, np.uint8)
+    frame[:3, 5:9] = 250
+    row = draw(frame, WORDS)[0, :, 0].astype(int)
+    assert set(row[5:9]) == {75}
+    assert set(row[9:20]) == {15}
 
 
 def test_a_line_that_fits_is_one_line() -> None:

@@ -3,6 +3,7 @@
 import math
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ __all__ = ["Stabiliser", "draw"]
 
 FONTS = ("DejaVuSans.ttf", "Arial.ttf", "arial.ttf")  # that of Pillow has no letters but ASCII
 SMALLEST_PX = 9  # of letters that can be read
+DARKENED = 0.3  # of the brightness: white letters stay readable on a white object
 
 
 class Stabiliser:
@@ -45,7 +47,9 @@ class Stabiliser:
 
 
 def draw(pixels: NDArray[np.uint8], words: list[str]) -> NDArray[np.uint8]:
-    """Return a frame with words in its upper left corner, white on black.
+    """Return a frame with words in its upper left corner, white where the frame is darkened.
+
+    What is below them stays visible: on a small frame they may cover the object.
 
     Args:
         pixels: Shape (h, w, 3).
@@ -63,9 +67,10 @@ def draw(pixels: NDArray[np.uint8], words: list[str]) -> NDArray[np.uint8]:
             lines.append(_cut(word, font, room))
     image, text = Image.fromarray(pixels), "\n".join(lines)
     canvas = ImageDraw.Draw(image)
-    box = canvas.multiline_textbbox((margin, margin), text, font=font, spacing=margin)
-    canvas.rectangle((0, 0, box[2] + margin, box[3] + margin), fill=(0, 0, 0))
-    canvas.multiline_text((margin, margin), text, fill=(255, 255, 255), font=font, spacing=margin)
+    place: Any = {"xy": (margin, margin), "text": text, "font": font, "spacing": margin}
+    right, bottom = (math.ceil(end) + margin for end in canvas.multiline_textbbox(**place)[2:])
+    image.paste(image.crop((0, 0, right, bottom)).point(lambda value: value * DARKENED), (0, 0))
+    canvas.multiline_text(**place, fill=(255, 255, 255))
     return np.asarray(image)
 
 
