@@ -333,7 +333,7 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("predict", "{package}", "{photos}/dark", "--out", "{trained}"), "left alone"),
         (("predict", "{package}", "{photos}/dark", "--out", "{new}", "--threads", "0"), "threads"),
         (("predict", "{package}", "{photos}/dark", "--out", "{new}", "--seed", "-1"), "--seed"),
-        (("data", "{photos}", "--seed", "9" * 23), "--seed"),
+        *((("data", "{photos}", "--seed", "9" * count), "--seed") for count in (23, 400)),
         (("evaluate", "{package}", "--data", "{photos}", "--noise-seed", "-1"), "--noise-seed"),
         ((*TRAIN, "{new}", "--seed", "-1"), "--seed"),
         (("data", ""), "an argument is empty"),

@@ -67,7 +67,10 @@ REFUSED = {
     "the run in {run} is not finished": ["evaluate", "{run}", "--data", "{photos}"],
     "{table} exists already": [*EXPORT_IT, "{table}", "--format", "onnx"],
     "nothing can be written in {table}": train(out="{table}/run"),
-    "metrics.csv exists": ["calibrate", "{package}", "{photos}", "--out", "{run}/metrics.csv"],
+    "metrics.csv exists": [
+        *("calibrate", "{package}", "{photos}", "--noise", "1e-3", "--out", "{run}/metrics.csv"),
+    ],
+    "has prices of blocks, which the method tf-nas": [*FIT_IT, "3", "--latency", "{table}"],
     "--total-minutes 0.5 is too short": [*FIT_IT, "3", "--total-minutes", "0.5"],
     "--total-minutes 2 is too short": [*FIT_IT, "3,4", "--total-minutes", "2"],
     "no architecture is given": ["train", "--data", "{photos}", "--out", "{new}"],

@@ -375,3 +375,12 @@ def test_all_images_can_be_scored(tmp_path: Path) -> None:
     whole = open_folder(tmp_path, seed=0, score_all=True)
     assert (len(whole.train), len(whole.validation)) == (0, 5)
     assert validation(whole.validation).shape[0] == 5
+
+
+def test_a_folder_of_damaged_images_cannot_be_scored(tmp_path: Path) -> None:
+    """Their headers are good, and their pixels are not there."""
+    save_classes(tmp_path, {"a": 2, "b": 2})
+    for path in tmp_path.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match="copy the files again"):
+        open_folder(tmp_path, seed=0, score_all=True)

@@ -241,6 +241,21 @@ def test_a_table_without_splits_keeps_the_parts_of_the_folder(
     assert (len(pooled.train), pooled.val) == (8, None)
 
 
+def test_a_test_part_beside_other_images_is_set_aside_file_by_file(tmp_path: Path) -> None:
+    """A table splits one folder; the images that train and validate are not called left out."""
+    draw_tree(tmp_path, {"images": 6})
+    images = sorted((tmp_path / "images").rglob("*.png"))
+    splits = ["train", "train", "val", "val", "test", "test"]
+    rows = [
+        f"{one.relative_to(tmp_path)},{'ab'[number % 2]},{split}"
+        for number, (one, split) in enumerate(zip(images, splits, strict=True))
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,split", *rows]))
+    layout = find_layout(tmp_path, Ask(labels=tmp_path / "labels.csv"))
+    aside = [one.path for one in layout.left_out if "set aside" in one.reason]
+    assert aside == images[4:]
+
+
 @pytest.mark.parametrize("tree", [{"val": 4}, {"train": 2, "val": 1, "valid": 1}])
 def test_a_table_of_folders_that_are_no_parts_is_split(
     tmp_path: Path, tree: dict[str, int]
@@ -306,3 +321,11 @@ def test_a_column_of_boxes_has_edges(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"1 of 4 boxes.*8, 4, 8, 12 in row 5.*columns x, y, w"):
         find_layout(tmp_path, Ask(labels=tmp_path / "labels.csv"))
+
+
+def test_a_cell_may_have_several_lines(tmp_path: Path) -> None:
+    """A line break inside of quotes belongs to the label."""
+    rows = [f'{name},"{label}\nof a kind"' for name, label in EXPECTED.items()]
+    layout = labelled(tmp_path, "\n".join(["file,label", *rows]))
+    assert {name[0] for name in layout.class_names} == {"a", "b"}
+    assert all("of a kind" in name and "aof" not in name for name in layout.class_names)

@@ -1,5 +1,6 @@
 """Images that several processes share through one file."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -97,4 +98,14 @@ def test_images_are_stored_once(folder: Path, tmp_path: Path) -> None:
     before = (tmp_path / "kept" / "pixels.bin").stat().st_mtime_ns
     store_images(train, tmp_path / "kept")
     assert (tmp_path / "kept" / "pixels.bin").stat().st_mtime_ns == before
+    _assert_same(train, open_stored(tmp_path / "kept"), train=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+def test_names_outside_of_utf8_are_stored(tmp_path: Path) -> None:
+    """Their images are read from the files where there is no room for their pixels."""
+    strange = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    train = open_dataset(str(draw_tree(Path(strange), {"cat": 5, "dog": 5})), seed=0).train
+    each = train.take([0], epoch=0, seed=0, train=False).images.size
+    store_images(train, tmp_path / "kept", most_bytes=2 * each)
     _assert_same(train, open_stored(tmp_path / "kept"), train=True)

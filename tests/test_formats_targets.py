@@ -130,6 +130,20 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     write_target(small(), out, OnnxTarget(), NONE, overwrite=True)
 
 
+def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """Two exports to one name: the second one to end is refused."""
+    out = tmp_path / "one.onnx"
+
+    class Overtaken(OnnxTarget):
+        def contents(self, *given: Any) -> dict[str, bytes]:
+            out.write_text("of another export")
+            return dict(super().contents(*given))
+
+    with pytest.raises(PackageError, match=r"one.onnx exists already"):
+        write_target(small(), out, Overtaken(), NONE)
+    assert out.read_text() == "of another export"
+
+
 @pytest.mark.parametrize(
     ("settings", "shapes"),
     [

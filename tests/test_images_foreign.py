@@ -207,3 +207,36 @@ def test_what_was_read_before_changes_no_message() -> None:
         messages.append(str(refused.value))
         source.add_heif()
     assert messages[0] == messages[1]
+
+
+def test_a_bitmap_of_16_bits_a_pixel_has_8_bits_a_sample(tmp_path: Path) -> None:
+    """Five, six and five bits: red, green and blue are 0 or all ones."""
+    pixels = np.array([[0xF800, 0x07E0], [0x001F, 0xFFFF]], "<u2")
+    masks = struct.pack("<III", 0xF800, 0x07E0, 0x001F)
+    header = struct.pack("<IiiHHIIiiII", 40, 2, -2, 1, 16, 3, pixels.nbytes, 0, 0, 0, 0) + masks
+    offset = 14 + len(header)
+    start = b"BM" + struct.pack("<IHHI", offset + pixels.nbytes, 0, 0, offset)
+    (tmp_path / "a.bmp").write_bytes(start + header + pixels.tobytes())
+    assert inspect_image(tmp_path / "a.bmp").bit_depth == 8
+    found = read_image(tmp_path / "a.bmp").pixels
+    wanted = [[(1, 0, 0), (0, 1, 0)], [(0, 0, 1), (1, 1, 1)]]
+    np.testing.assert_array_equal(np.moveaxis(found, 0, 2), wanted)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png"])
+def test_each_frame_of_an_animation_is_turned_upright(suffix: str, tmp_path: Path) -> None:
+    """The orientation of the file holds for all of them."""
+    frames = [Image.new("RGB", (6, 4), (0, 0, 40 * number)) for number in range(3)]
+    for frame in frames:
+        frame.putpixel((0, 0), (255, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned right: the first pixel of a row comes into the upper right corner
+    path = tmp_path / f"a{suffix}"
+    options = {"lossless": True} if suffix == ".webp" else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], exif=exif, **options)
+    found = list(read_frames(path))
+    assert len(found) == 3
+    for number, frame in enumerate(found):
+        assert frame.pixels.shape == (3, 6, 4)
+        assert frame.pixels[:, 0, 3].tolist() == [1, 0, 0]
+        assert frame.pixels[2, 3, 0] == pytest.approx(40 * number / 255)

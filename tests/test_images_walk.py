@@ -1,5 +1,6 @@
 """The walk over a folder: what is found, what is left out and why, and what cannot stop it."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -186,3 +187,19 @@ def test_the_path_of_a_kept_name_is_found(name: str, tmp_path: Path) -> None:
     assert path_of_name(display_name(folder)) == folder
     gone = display_name(folder / "gone")
     assert path_of_name(gone) == folder / "gone"
+
+
+def test_an_image_that_may_not_be_read_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not called a file of an unknown format."""
+    path = save(tmp_path / "secret.png")
+    opened = Path.open
+
+    def refuse(self: Path, *given: str) -> object:
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(self, *given)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert reasons(tmp_path) == {"secret.png": "it cannot be read: Permission denied"}

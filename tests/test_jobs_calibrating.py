@@ -14,6 +14,7 @@ from tapetum.arch import Shape
 from tapetum.cli.app import app
 from tapetum.data import SplitList, open_dataset
 from tapetum.data.splitlist import ListedFile
+from tapetum.errors import InputError
 from tapetum.jobs import calibrate, export
 from tapetum.jobs.calibrating import _trained_on
 from tapetum.jobs.camera import FEWEST, View, content_of, find_images
@@ -173,6 +174,16 @@ def test_halves_that_differ_leave_the_white_level(tmp_path: Path) -> None:
     level, reason = find_images(tmp_path, 0).white_level(None)
     assert level is None
     assert "cannot tell" in reason
+
+
+@pytest.mark.parametrize("white", ["bright", 0, -5])
+def test_a_white_level_that_is_none_is_refused(
+    white: str | float, run: Path, tmp_path: Path
+) -> None:
+    """A package with it could not be opened."""
+    with pytest.raises(InputError, match="white"):
+        calibrate(run, draw(tmp_path), white=white, out=tmp_path / "out.tapetum")
+    assert not (tmp_path / "out.tapetum").exists()
 
 
 def test_too_few_images_change_nothing(spoilt: Path, tmp_path: Path) -> None:

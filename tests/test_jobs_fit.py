@@ -12,6 +12,9 @@ from scripted_runtime import PREPARE_MS, ScriptedRuntime
 from tapetum.errors import InputError
 from tapetum.jobs import FitResult, fit
 from tapetum.jobs.device import Overhead
+from tapetum.jobs.fitting import fit_options
+from tapetum.jobs.request import open_request
+from tapetum.jobs.request_tfnas import TfNasSettings
 from tapetum.latency import Budget
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
@@ -241,3 +244,16 @@ def test_a_budget_that_nothing_keeps_is_refused(
     with pytest.raises(InputError, match=f"no network of small takes {target_ms:g} ms"):
         fit_on(device, photos, tmp_path / "fit", target_ms=target_ms)
     assert (tmp_path / "fit" / "table.json").exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"noise": "gaussian:0-0.3", "protocol": "camera"}])
+def test_the_published_search_has_the_noise_of_its_training(
+    options: dict[str, str], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network is searched on the images that it will see."""
+    device = ScriptedRuntime(SPACE, monkeypatch)
+    settings = {"method": "tf-nas", "space": SPACE, "runtime": device, "size_px": 32}
+    given = fit_options(photos, tmp_path, target_ms=TARGET_MS, batch_size=4, **settings, **options)
+    request = open_request(given).request
+    assert isinstance(request.method, TfNasSettings)
+    assert request.method.search_recipe.noise == request.recipe.noise

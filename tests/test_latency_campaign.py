@@ -132,6 +132,20 @@ def test_rounds_end_however_noisy_the_machine_is(
     assert again == measured
 
 
+def test_networks_that_are_timed_no_more_do_not_make_a_machine_noisy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A campaign that continues with fewer networks is as precise as one that began so."""
+    requested = campaign()
+    runtime = ScriptedRuntime(requested.space, monkeypatch, noise=0.01)
+    first = measurements(requested, runtime, tmp_path / "rounds", count=40, max_rounds=1)
+    assert (first.num_rounds, len(first.samples)) == (1, 40)
+    fewer = measurements(requested, runtime, tmp_path / "rounds", count=20, max_rounds=20)
+    assert fewer.is_precise
+    assert 2 < fewer.num_rounds < 20
+    assert len(fewer.samples) == 40
+
+
 def test_a_slow_device_times_fewer_networks_rather_than_each_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,6 +244,18 @@ def test_the_best_network_is_the_best_of_all() -> None:
         assert found.score == pytest.approx(latencies[tuple(found.choices.values())][1])
 
 
+def test_a_budget_far_above_the_table_needs_no_more_memory(table: LatencyTable) -> None:
+    """It takes the best of each slot, as a budget of twice the slowest network does."""
+    scores = {
+        path: {choice: float(number) for number, choice in enumerate(slot)}
+        for path, slot in table.prices.items()
+    }
+    slowest_ms = table.range.slowest_ms
+    assert best_network(Budget.of(table, 1e9), scores) == best_network(
+        Budget.of(table, 2 * slowest_ms), scores
+    )
+
+
 def test_the_fastest_network_keeps_its_own_latency(table: LatencyTable) -> None:
     """Also where whole microseconds, rounded up, would not fit; below it nothing does."""
     fastest_ms = table.range.fastest_ms

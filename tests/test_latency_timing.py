@@ -1,6 +1,8 @@
 """Tests of timing: durations, interleaved rounds, their statistics, and the lock."""
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -254,3 +256,19 @@ def test_a_round_in_which_all_are_slower_is_no_noise() -> None:
     slower = [[first, 1.3 * second, third] for first, second, third in medians]
     assert relative_noise(slower) == pytest.approx(relative_noise(medians))
     assert relative_noise([[1.0], [2.0]]) is None
+
+
+def test_a_system_without_the_lock_times_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not wait for a measurement that is not there."""
+
+    class Refused(socket.socket):
+        def bind(self, address: object) -> None:
+            del address
+            raise PermissionError(errno.EACCES, "not in this sandbox")
+
+    monkeypatch.setattr("tapetum.latency.lock.socket.socket", Refused)
+    with timing_lock():
+        assert "two measurements at once are not noticed here" in caplog.text
+        assert "not in this sandbox" in caplog.text

@@ -15,6 +15,7 @@ from tapetum.progress import (
     is_heading,
     named,
     pasted,
+    rounded,
     shown_path,
     split_counts,
     step,
@@ -27,6 +28,13 @@ def test_times_are_shown_in_their_unit() -> None:
     """Seconds, minutes or hours."""
     shown = [in_words(minutes) for minutes in (0.5, 1, 2.52, 12.3, 150)]
     assert shown == ["30 s", "1 min", "2.5 min", "12 min", "2.5 h"]
+
+
+def test_a_rounded_number_has_two_digits_and_no_exponent() -> None:
+    """Small ones have decimals, and large ones end in zeros."""
+    assert [rounded(value) for value in (0.0123, 0.526, 7, 123.4, 4567)] == [
+        *("0.012", "0.53", "7", "120", "4600")
+    ]
 
 
 def test_a_stage_has_a_number_and_the_time_that_is_left() -> None:

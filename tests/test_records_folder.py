@@ -1,6 +1,7 @@
 """Laws of resumable folders: request first, result last, and every kill can be continued."""
 
 import contextlib
+import errno
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -323,3 +324,26 @@ def test_an_interrupt_says_that_work_can_be_continued(has_begun: bool, tmp_path:
     notes = getattr(interrupted.value, "__notes__", [])
     said = f"what is done is kept in {tmp_path / 'job'}; repeat the command with --resume"
     assert [note.startswith(said) for note in notes] == has_begun * [True]
+
+
+def test_a_file_system_without_locks_gets_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No empty hidden file is left beside it."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("tapetum.records.files.fcntl.flock", refuse)
+    write_atomically(tmp_path / "state", b"content")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+
+
+def test_what_a_killed_export_left_in_a_folder_is_removed(tmp_path: Path) -> None:
+    """It is a hidden folder, which is swept like a hidden file."""
+    folder = WORK.start(tmp_path / "job", Request(epochs=3))
+    (folder.path / ".0123-export.part").mkdir()
+    (folder.path / ".0123-export.part" / "net.onnx").write_bytes(b"")
+    (folder.path / ".4567.part").write_bytes(b"")
+    folder.sweep()
+    assert not [entry for entry in folder.path.iterdir() if entry.suffix == ".part"]

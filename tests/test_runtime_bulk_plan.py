@@ -83,3 +83,13 @@ def traced_peak(job: Job, count: int) -> int:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return peak
+
+
+def test_each_job_of_a_process_looks_at_the_folder(tmp_path: Path) -> None:
+    """Two images that came after the first job do not get one name."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for names_of_job in (["y.tif"], ["x.bmp", "x.png"]):
+        for name in names_of_job:
+            save_image(folder / name)
+        places = [task.result(".png") for task in plan(job_of(folder, out=out), WHOLE)]
+    assert len(set(places)) == len(places) == 3

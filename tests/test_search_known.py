@@ -92,3 +92,12 @@ def test_the_most_similar_network_of_a_budget_is_found() -> None:
         assert similar(TIMED, one.shape, 2.0).shape == one.shape
     least_ms = TIMED.shapes[0].timing.median_ms
     assert similar(TIMED, inside[0].shape, 1.01 * least_ms).shape == TIMED.shapes[0].shape
+
+
+def test_a_network_that_was_not_requested_is_not_called_missing() -> None:
+    """All three families were timed within the budget; two networks are the first two of them."""
+    found = propose_known(TIMED, 3.0, count=2)
+    assert not [note for note in found.notes if "none of this latency was timed" in note]
+    plain = {"shapes": tuple(one for one in TIMED.shapes if one.family == ladder.RULE)}
+    (note,) = propose_known(TIMED.model_copy(update=plain), 3.0, count=2).notes
+    assert note.endswith("none of this latency was timed: the plain DC-Net")

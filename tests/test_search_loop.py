@@ -246,3 +246,15 @@ def test_a_loss_that_explodes_ends_the_search(tmp_path: Path) -> None:
     """In a sentence, with the checkpoint of before."""
     with pytest.raises(TrainingError, match=r"the loss is (nan|inf).*lower learning_rate"):
         tiny_search(tmp_path / "search", tiny_recipe(learning_rate=1e30, clip_norm=1e30))
+
+
+def test_a_table_that_is_made_again_is_the_same_table(tmp_path: Path) -> None:
+    """Timings of a device become a table at every command, with its date; prices are others."""
+    table = tiny_table()
+    found = tiny_search(tmp_path / "run", tiny_recipe(epochs=2), table)
+    later = table.provenance.model_copy(update={"date": "later", "command": "another"})
+    again = table.model_copy(update={"provenance": later})
+    assert tiny_search(tmp_path / "run", tiny_recipe(epochs=2), again, resume=True) == found
+    dearer = table.model_copy(update={"fixed_ms": table.fixed_ms + 0.01})
+    with pytest.raises(RunError, match="table_sha256"):
+        tiny_search(tmp_path / "run", tiny_recipe(epochs=2), dearer, resume=True)

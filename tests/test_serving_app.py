@@ -373,7 +373,7 @@ def test_an_unsafe_token_file_is_refused(tmp_path: Any, text: str, words: str) -
 def test_each_line_of_a_token_file_counts(tmp_path: Any) -> None:
     """Blanks around a token and comments do not."""
     path = tmp_path / "tokens.txt"
-    path.write_text(f"# of the camera\n {TOKEN} \n\n{'y' * 16}\n")
+    path.write_text(f"  # of the camera\n {TOKEN} \n\n{'y' * 16}\n")
     tokens = Tokens.read(path)
     assert [tokens.allow(each) for each in (TOKEN, "y" * 16, "# of the camera", "")] == [
         *(True, True),

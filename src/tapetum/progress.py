@@ -21,6 +21,7 @@ __all__ = [
     "is_heading",
     "named",
     "pasted",
+    "rounded",
     "shown_path",
     "silent",
     "split_counts",
@@ -121,6 +122,11 @@ def in_words(minutes: float) -> str:
     if minutes < 100:
         return f"{minutes:.0f} min" if minutes >= 10 else f"{minutes:.2g} min"
     return f"{minutes / 60:.1f} h"
+
+
+def rounded(value: float) -> str:
+    """Return a number with two significant digits, such as ``0.53`` or ``120``."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def shown_path(path: Path | str) -> str:

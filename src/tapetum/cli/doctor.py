@@ -36,7 +36,8 @@ class Ability(NamedTuple):
 
 
 _WEB = "onnxruntime-web"  # is in npm, and no extra
-_TRAIN = ("torch", "torchvision", "accelerate", "safetensors", "jaxtyping")
+_TRAIN = ("torch", "torchvision", "accelerate", "safetensors", "jaxtyping", "tensorboard", "scipy")
+_SERVE = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 ABILITIES = (
     Ability("predict, evaluate and benchmark packages", ("onnxruntime", "PIL"), ""),
     Ability("train, fit, search and export", _TRAIN, "train"),
@@ -59,7 +60,7 @@ ABILITIES = (
     Ability("read DICOM images", ("pydicom",), "dicom"),
     Ability("write predictions as Parquet", ("pyarrow",), "parquet"),
     Ability("predict videos", ("av",), "video"),
-    Ability("serve packages over HTTP", ("fastapi", "uvicorn", "prometheus_client"), "serve"),
+    Ability("serve packages over HTTP", _SERVE, "serve"),
     Ability("share work on a Ray cluster", ("ray",), "ray"),
 )
 

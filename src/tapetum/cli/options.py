@@ -101,7 +101,7 @@ def a_number(
         except ValueError:
             value = float("nan")
         fits = (
-            math.isfinite(value)
+            abs(value) < math.inf  # isfinite refuses long whole numbers
             and (least is None or value >= least)
             and (above is None or value > above)
             and (most is None or value <= most)

@@ -37,6 +37,7 @@ VAL_FRACTION = 0.2
 _KEPT_BYTES = 2 * 1024**3
 _KEPT_RATIO = 2  # of the size: labelled images are kept this large, so that crops stay sharp
 _DECODED_PX = 300_000_000  # a description decodes every image of a folder up to this size
+_AGAIN = "copy the files again, or add images"  # there were some before their pixels were read
 _NUM_NOTES = 3  # of what decoding guessed, clipped or dropped
 
 
@@ -64,6 +65,8 @@ def open_folder(
     _check_request(size_px, channels, val_fraction)
     contents = read_contents(root, ask or Ask(), size_px, looking)
     contents, loaded = _decoded(contents, kept_bytes, progress)
+    if score_all:  # a training refuses later, with the names of its classes
+        require_images(contents.layout.images, root, contents.layout.left_out, _AGAIN)
     preparation = Preparation(
         size_px=contents.size.size_px if contents.has_whole_labels else None,
         channels=channels or (3 if any(image.is_colour for image in loaded) else 1),
@@ -82,8 +85,8 @@ def open_folder(
     )
     train, val = (_chosen(loaded, side) for side in (sides.train, sides.validation))
     return Dataset(
-        part(train, source=f"{len(train):,} training images of {root} ({sides.how})"),
-        part(val, source=f"{len(val):,} validation images of {root} ({sides.how})"),
+        part(train, source=f"{len(train):,} training images of {display_name(root)} ({sides.how})"),
+        part(val, source=f"{len(val):,} validation images of {display_name(root)} ({sides.how})"),
         _info(contents, preparation, sides, _rule(contents, val_fraction, lists)),
         contents.layout.left_out,
         summary=summarise(contents, sides),
@@ -119,8 +122,7 @@ def describe_folder(
     is_small = num_px <= _DECODED_PX
     if is_small:
         contents, _ = _decoded(contents, 0, looking)
-        remedy = "copy the files again, or add images"  # there were some before their pixels
-        require_images(contents.layout.images, root, contents.layout.left_out, remedy)
+        require_images(contents.layout.images, root, contents.layout.left_out, _AGAIN)
     sides, refusal = _described_sides(contents, seed)
     found = summarise(contents, sides, all_decoded=is_small)
     found = found if refusal is None else found.refused(refusal)

@@ -5,6 +5,7 @@ with width and height, or by four numbers in one cell.
 """
 
 import csv
+import io
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -137,7 +138,7 @@ def _cells(path: Path) -> list[list[str]]:
         text = content.decode("cp1252", "replace")
     separator = max(",;\t|", key=text.partition("\n")[0].count)
     try:
-        rows = list(csv.reader(text.splitlines(), delimiter=separator))
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise DataError(f"{display_name(path)} is no table: {error}", "save it as CSV") from error
     if not rows:

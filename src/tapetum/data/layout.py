@@ -24,6 +24,7 @@ from typing import NamedTuple, TypedDict
 from tapetum.data.names import same_name
 from tapetum.errors import DataError
 from tapetum.images import LeftOut, display_name
+from tapetum.records import AnyPath
 
 __all__ = [
     "AS_CLASSES",
@@ -60,8 +61,8 @@ _MOST_NAMED = 3  # files in one error message
 class ImageFile(NamedTuple):
     """A clean image: a file, a frame of it, or a box in it."""
 
-    path: Path
-    noisy_path: Path | None  # None where noise is added later
+    path: AnyPath
+    noisy_path: AnyPath | None  # None where noise is added later
     class_name: str | None
     frame: int = 0
     box: Box | None = None  # None for the whole image

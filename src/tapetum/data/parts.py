@@ -254,7 +254,8 @@ def _validating(read: Read, train: PartFiles, base: Path, found: Findings) -> Pa
     if test is None:
         return val
     if val is not None or _other_kind(train, test):
-        _set_test_aside(test, base, found)
+        used = (*train.files, *(() if val is None else val.files))
+        _set_test_aside(test, used, base, found)
         return val
     found.notes.append("the test part validates, because there is no validation part")
     return test
@@ -283,10 +284,20 @@ def _with_problem_of_groups(layout: Layout, group_by: str | None) -> Layout:
     return layout._replace(problems=(problem,))
 
 
-def _set_test_aside(part: PartFiles, base: Path, found: Findings) -> None:
-    folders = {base / file.path.relative_to(base).parts[0] for file in part.files[:1]}
-    reason = f"its {len(part.files):,} image(s) are the test part, set aside"
-    found.leave_out(list(folders or {base}), reason)
+def _set_test_aside(
+    part: PartFiles, used: Sequence[ImageFile], base: Path, found: Findings
+) -> None:
+    """Leave out the folder of the test part, or each file where others are in that folder."""
+    folder = base
+    for one in part.files[:1]:
+        folder = base / one.path.relative_to(base).parts[0]
+    is_inside = all(one.path.is_relative_to(folder) for one in part.files)
+    if is_inside and not any(one.path.is_relative_to(folder) for one in used):
+        reason = f"its {len(part.files):,} image(s) are the test part, set aside"
+        found.leave_out([folder], reason)
+    else:
+        files = dict.fromkeys(file for one in part.files for file in one.files)
+        found.leave_out(list(files), "it is in the test part, which is set aside")
 
 
 def _pool(read: Read) -> PartFiles:

@@ -59,7 +59,8 @@ def window(
     columns, rows = min(side, width), min(side, height)
     if generator is None:
         x, y = round((left + right - columns) / 2), round((top + bottom - rows) / 2)
-        return Region(_within(x, 0, width - columns), _within(y, 0, height - rows), columns, rows)
+        left, top = min(max(x, 0), width - columns), min(max(y, 0), height - rows)
+        return Region(left, top, columns, rows)
     if box is None:
         return _at_random(rows, columns, height, width, generator)
     return Region(
@@ -83,7 +84,3 @@ def _around(start: float, end: float, side: int, total: int, generator: np.rando
     """Draw where a window of a side begins so that it contains a range."""
     first, last = max(0, ceil(end) - side), min(int(start), total - side)
     return int(generator.integers(min(first, last), max(first, last) + 1))
-
-
-def _within(value: int, low: int, high: int) -> int:
-    return min(max(value, low), high)

@@ -232,7 +232,7 @@ def _write_arrays(images: ImageDataset, folder: Path, room_bytes: int) -> _Store
     }
     for start in range(0, count, _AT_ONCE):
         end = min(start + _AT_ONCE, count)
-        chosen = [place * len(images) // count for place in range(start, end)]
+        chosen = images.spread(count)[start:end]
         for name, part in _seen(images, chosen)._asdict().items():
             if part is not None:
                 arrays[name][start:end] = part

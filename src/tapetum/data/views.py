@@ -216,8 +216,7 @@ class FolderDataset(ImageDataset):
         reason = reason_of_names(self.class_names)
         if reason:
             return Augmentation(mirror="off", reason=reason)
-        count = min(len(self), MOST_IMAGES)
-        chosen = [index * len(self) // count for index in range(count)]
+        chosen = self.spread(MOST_IMAGES)
         assert self._labels is not None  # noqa: S101  (there are classes)
         found = check_mirror(
             np.stack([self._thumbnail(index) for index in chosen]), self._labels[chosen]

@@ -100,5 +100,4 @@ def _middle(image: _Floats) -> _Floats:
 
 
 def _psnr_db(image: _Floats, clean: _Floats) -> float:
-    with np.errstate(divide="ignore"):
-        return float(metrics.psnr(np.clip(image, 0, 1)[np.newaxis], clean[np.newaxis])[0])
+    return float(metrics.psnr(image[np.newaxis], clean[np.newaxis])[0])

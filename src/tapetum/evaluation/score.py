@@ -82,7 +82,8 @@ def score(
         )
     if max_megapixels is not None and not max_megapixels > 0:
         raise InputError(f"the limit is {max_megapixels:g} megapixels", "give more than 0")
-    compared = _compared(dataset, len(levels), max_megapixels, seed)
+    count = num_compared(dataset, len(levels), max_megapixels)
+    compared = _chosen(range(len(images)), count, seed)
     filtered = _chosen(compared, FILTERED_IMAGES, seed) if filters and has_filters() else set()
     tallies = [Tally(images.class_names) for _ in levels]
 
@@ -156,14 +157,6 @@ def measured(
     return measure(answer, labels=sample.labels, noisy=noisy, clean=clean, filters=is_filtered)
 
 
-def _compared(
-    dataset: Dataset, num_levels: int, max_megapixels: float | None, seed: int
-) -> set[int]:
-    """Return the images that are denoised and compared with the clean ones."""
-    count = num_compared(dataset, num_levels, max_megapixels)
-    return _chosen(range(len(dataset.validation)), count, seed)
-
-
 def num_compared(dataset: Dataset, num_levels: int, max_megapixels: float | None) -> int:
     """Return how many images are denoised and compared with the clean ones."""
     height, width = dataset.info.image_px
@@ -176,10 +169,7 @@ def num_compared(dataset: Dataset, num_levels: int, max_megapixels: float | None
 
 def _chosen(images: Collection[int], count: int, seed: int) -> set[int]:
     """Return a random choice of images; all of them where they are no more than ``count``."""
-    if count >= len(images):
-        return set(images)
-    order = generator_for(seed, _CHOICE_KEY).permutation(len(images))
-    return set(np.array(sorted(images))[order[:count]].tolist())
+    return set(generator_for(seed, _CHOICE_KEY).permutation(sorted(images))[:count].tolist())
 
 
 def noisy_image(

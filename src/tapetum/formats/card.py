@@ -5,6 +5,7 @@ from pathlib import Path
 from tapetum.arch import cost
 from tapetum.formats.exported import Parity
 from tapetum.formats.precision import PrecisionChoice
+from tapetum.records import faults_are_ours
 from tapetum.runtime import Manifest
 
 __all__ = ["write_card"]
@@ -91,7 +92,8 @@ def _precision(manifest: Manifest) -> str:
     """Return what the network is computed in, where int8 was considered."""
     measured = manifest.provenance.get("precision")
     if measured is not None:
-        text = PrecisionChoice.model_validate(measured).text
+        with faults_are_ours(f"{manifest.name} does not say how its precision was chosen"):
+            text = PrecisionChoice.model_validate(measured).text
         return f"## Precision\n\n{text[0].upper()}{text[1:]}."
     return "" if manifest.precision == "fp32" else f"## Precision\n\n{manifest.precision}."
 
@@ -117,7 +119,8 @@ def _origin(manifest: Manifest) -> str:
         f"{manifest.tapetum_version} on {origin.get('cpu', 'an unknown machine')}."
     )
     if manifest.parity:
-        parity = Parity.model_validate(manifest.parity)
+        with faults_are_ours(f"{manifest.name} does not say how its graph was checked"):
+            parity = Parity.model_validate(manifest.parity)
         where = "" if manifest.precision == "fp32" else " in fp32"
         text += (
             f"\n- The graph differs{where} from the trained network by at most {parity.worst:.1e} "

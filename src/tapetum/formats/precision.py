@@ -292,8 +292,6 @@ def choose_precision(
 def _some(images: ImageDataset, num_levels: int) -> ImageDataset:
     """Return a choice of the images, all where they are few."""
     count = max(1, MOST_PREDICTIONS // max(1, num_levels))
-    if count >= len(images):
-        return images
     order = generator_for(0, _CHOICE_KEY).permutation(len(images))
     return images.subset(sorted(order[:count].tolist()))
 

@@ -98,7 +98,7 @@ class HtmlTarget(Target):
                 else:
                     yield run
                     return
-            graph = GraphRun(_graph_in(path.read_text()))
+            graph = GraphRun(_graph_in(path.read_text(encoding="utf-8")))
             graph.runtime += f" ({why}, so that the page itself was not opened)"
             yield graph
 

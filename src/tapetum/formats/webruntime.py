@@ -60,7 +60,7 @@ def find_web_runtime(given: Path | None) -> WebRuntime:
 
 def _version(folder: Path) -> str:
     try:
-        return str(json.loads((folder / "package.json").read_text())["version"])
+        return str(json.loads((folder / "package.json").read_bytes())["version"])
     except (OSError, ValueError, LookupError, TypeError):
         return "of an unknown version"
 

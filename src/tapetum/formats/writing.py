@@ -69,6 +69,7 @@ def write_target(
     source, images = _in_its_precision(package, target, settings, examples)
     contents = target.contents(source, settings, images)
     with hold_name(out), _workshop(out) as folder:
+        require_free(out, target, overwrite=overwrite)  # another export may have ended meanwhile
         first = _placed(contents, paths, folder)
         found = _examined(package, source, first, target, settings, examples, progress)
         if budget is not None and found.speed is not None:

@@ -151,7 +151,7 @@ class Quantiser:
             for node in self.model.graph.node
             if node.op_type in _COMPUTED | _MOVED
             and (node.name not in ends or (node.op_type == "Conv" and not self._float_ends))
-            and self._is_float(node)
+            and node.output[0] in self._floats
             and not any(name in self._weights for name in self._data(node))
         }
 
@@ -180,9 +180,6 @@ class Quantiser:
             for value in (*inferred.input, *inferred.value_info, *inferred.output)
             if value.type.tensor_type.elem_type == TensorProto.FLOAT
         )
-
-    def _is_float(self, node: onnx.NodeProto) -> bool:
-        return node.output[0] in self._floats
 
     def _data(self, node: onnx.NodeProto) -> list[str]:
         """Return the inputs of a node that hold an image or a map, not weights or sizes."""

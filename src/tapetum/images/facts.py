@@ -1,6 +1,7 @@
 """Look at the header of an image file before it is decoded: what it is and what it would cost."""
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from tapetum.images.source import Source, opened_by_pillow
 __all__ = [
     "ImageFacts",
     "chosen_frames",
+    "deep_rawmode",
     "frame_indices",
     "pillow_facts",
     "rawmode_of",
@@ -66,10 +68,20 @@ def pillow_facts(source: Source) -> ImageFacts:
             bit_depth=32
             if image.mode == "F"
             else 16
-            if ";16" in rawmode or "I" in image.mode
+            if deep_rawmode(image) or "I" in image.mode
             else 8,
             has_alpha=image.has_transparency_data or rawmode.startswith(("LA", "RGBA")),
         )
+
+
+def deep_rawmode(image: Image.Image) -> str | None:
+    """Return Pillow's raw mode of a file with colour of 16 bits a sample; None for other files.
+
+    That of a bitmap with 16 bits a pixel ends in ``;16`` as well, without an order of bytes.
+    """
+    rawmode = rawmode_of(image)
+    is_deep = re.search(r";16[BLN]", rawmode) and not image.mode.startswith("I")
+    return rawmode if is_deep else None
 
 
 def chosen_frames(num_frames: int, only: Sequence[int] | None) -> Sequence[int]:

@@ -47,8 +47,11 @@ def upright_exif(image: Image.Image) -> bytes | None:
                 if tag in exif:
                     kept[tag] = exif.get_ifd(tag) if tag in (34665, 34853) else exif[tag]
             exif = kept
-        exif.pop(ORIENTATION, None)
-        return exif.tobytes() if len(exif) else None
+        orientation = exif.pop(ORIENTATION, None)
+        upright = exif.tobytes() if len(exif) else None
+        if orientation is not None:  # the next frame of the file needs it
+            exif[ORIENTATION] = orientation
+        return upright
     except Exception:  # damaged Exif data must not cost the image
         return None
 

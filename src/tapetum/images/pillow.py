@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from tapetum.errors import DataError
 from tapetum.images.decoded import Samples, StoredImage, divided_by_alpha
-from tapetum.images.facts import chosen_frames, frame_indices, rawmode_of
+from tapetum.images.facts import chosen_frames, deep_rawmode, frame_indices
 from tapetum.images.metadata import read_metadata
 from tapetum.images.source import Source, opened_by_pillow
 from tapetum.images.white import LARGEST_OF_BITS
@@ -62,7 +62,7 @@ def _decode(source: Source, image: Image.Image, index: int) -> _Decoded:
     """Return the samples, (h, w, c), of the current frame, and the alpha of its key."""
     tags: Any = getattr(image, "tag_v2", {})
     _require_unsigned(tags)
-    deep = _deep_rawmode(image)
+    deep = deep_rawmode(image)
     if deep is not None:
         samples, key = _deep_colour(source, index, deep, image.info.get("transparency"))
         if samples.shape[2] == 4 and np.max(tags.get(_EXTRA_SAMPLES_TAG, 0)) == _ASSOCIATED:
@@ -91,8 +91,13 @@ def _shallow(image: Image.Image) -> NDArray[np.uint8]:
     is_grey = image.mode in ("1", "L", "LA", "La")
     has_alpha = image.has_transparency_data
     target = ("LA" if has_alpha else "L") if is_grey else ("RGBA" if has_alpha else "RGB")
-    ImageOps.exif_transpose(image, in_place=True)
-    samples = np.atleast_3d(np.asarray(image if image.mode == target else image.convert(target)))
+    if getattr(image, "is_animated", False):  # in place, it would change the next frames too
+        upright = ImageOps.exif_transpose(image)
+    else:
+        upright = image
+        ImageOps.exif_transpose(image, in_place=True)
+    converted = upright if upright.mode == target else upright.convert(target)
+    samples = np.atleast_3d(np.asarray(converted))
     # Later frames of a GIF are RGB, and a WebP file has no grey.
     may_be_grey = image.mode in ("P", "PA") or image.format in ("GIF", "WEBP")
     if may_be_grey and (samples[:, :, :3] == samples[:, :, :1]).all():
@@ -126,12 +131,6 @@ def _require_unsigned(tags: Any) -> None:
     """Refuse signed bytes, which Pillow would read as unsigned ones."""
     if _sample_format(tags) == _SIGNED and max(tags.get(_BITS_TAG, (8,))) <= 8:
         raise DataError("its integers are signed", "save it with 8 or 16 bits, unsigned")
-
-
-def _deep_rawmode(image: Image.Image) -> str | None:
-    """Return Pillow's raw mode of a file with 16-bit colour; None for other files."""
-    rawmode = rawmode_of(image)
-    return rawmode if ";16" in rawmode and not image.mode.startswith("I") else None
 
 
 def _deep_colour(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from tapetum.errors import DataError
 from tapetum.images.decoded import StoredImage
 from tapetum.images.dicom import dicom_facts, dicom_frames, is_dicom
 from tapetum.images.facts import ImageFacts, pillow_facts
@@ -13,9 +12,9 @@ from tapetum.images.pnm import is_deep_pnm, pnm_facts, pnm_frames
 from tapetum.images.source import Source, add_heif, signature
 from tapetum.images.tiffread import (
     TIFF_SIGNATURES,
+    needs_tifffile,
     tiff_facts,
     tiff_frames,
-    tiff_reason,
 )
 
 __all__ = ["Reader", "is_image_signature", "reader_of"]
@@ -71,10 +70,6 @@ def reader_of(source: Source) -> Reader:
         return _PILLOW
     if is_deep_pnm(head):
         return Reader(pnm_facts, pnm_frames)
-    reason = tiff_reason(source) if head.startswith(TIFF_SIGNATURES) else None
-    if reason is None:
-        return _PILLOW
-    try:
+    if head.startswith(TIFF_SIGNATURES) and needs_tifffile(source):
         return Reader(tiff_facts, tiff_frames)
-    except DataError as error:
-        raise DataError(f"{reason}: {error.problem}", error.remedy) from error
+    return _PILLOW

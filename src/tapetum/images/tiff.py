@@ -12,6 +12,7 @@ References:
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def encode_tiff(pages: Iterable[tuple[Samples, Metadata]]) -> Iterator[bytes]:
     """
     place = 8  # of the directory of the page
     yield b"II*\0" + struct.pack("<I", place)
-    for (samples, metadata), is_last in _marked_last(pages):
+    ended: Iterator[Any] = chain(pages, [None])
+    for (samples, metadata), following in pairwise(ended):
         strips, rows_per_strip = _strips(samples)
         directory = _directory(samples, metadata, rows_per_strip)
         directory[TiffImagePlugin.STRIPBYTECOUNTS] = tuple(len(strip) for strip in strips)
@@ -50,20 +52,8 @@ def encode_tiff(pages: Iterable[tuple[Samples, Metadata]]) -> Iterator[bytes]:
             raise DataError("a TIFF file holds 4 GiB, and this is more", "write .png or .npy")
         place = end + end % 2
         link = 2 + 12 * struct.unpack_from("<H", tags)[0]
-        struct.pack_into("<I", tags, link, 0 if is_last else place)
+        struct.pack_into("<I", tags, link, 0 if following is None else place)
         yield from (bytes(tags), *strips, bytes(end % 2))
-
-
-def _marked_last(
-    pages: Iterable[tuple[Samples, Metadata]],
-) -> Iterator[tuple[tuple[Samples, Metadata], bool]]:
-    """Yield each page, and whether it is the last one."""
-    waiting = iter(pages)
-    page = next(waiting, None)
-    while page is not None:
-        following = next(waiting, None)
-        yield page, following is None
-        page = following
 
 
 def _strips(samples: Samples) -> tuple[list[bytes], int]:

@@ -23,11 +23,11 @@ from tapetum.images.decoded import (
     divided_by_alpha,
     largest_value,
 )
-from tapetum.images.facts import ImageFacts, chosen_frames, rawmode_of
+from tapetum.images.facts import ImageFacts, chosen_frames, deep_rawmode
 from tapetum.images.metadata import UNITS
 from tapetum.images.source import Source, extra, opened, opened_by_pillow
 
-__all__ = ["TIFF_SIGNATURES", "tiff_facts", "tiff_frames", "tiff_reason"]
+__all__ = ["TIFF_SIGNATURES", "needs_tifffile", "tiff_facts", "tiff_frames"]
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -36,21 +36,20 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _ASSOCIATED = 1
 
 
-def tiff_reason(source: Source) -> str | None:
-    """Return why Pillow cannot read a TIFF file rightly; None if it can."""
+def needs_tifffile(source: Source) -> bool:
+    """Return whether Pillow does not read a TIFF file rightly."""
     try:
         with opened_by_pillow(source) as image:
             tags: Any = getattr(image, "tag_v2", {})
             if tags.get(_PLANAR_TAG) == _PLANES_APART and max(tags.get(_BITS_TAG, (8,))) > 8:
-                return "it has colour of more than 8 bits in separate planes"
+                return True
             if _rawmode_is_foreign(image):
-                return "it has an unusual kind of pixels"
+                return True
             images = re.search(r"^images=(\d+)", str(tags.get(_DESCRIPTION_TAG, "")), re.MULTILINE)
-            if images and int(images[1]) > 1 and getattr(image, "n_frames", 1) == 1:
-                return "it is a stack of ImageJ in one piece"
-            return None
+            # A stack of ImageJ in one piece has several images and one frame.
+            return bool(images and int(images[1]) > 1 and getattr(image, "n_frames", 1) == 1)
     except UnidentifiedImageError:
-        return "it has an unusual kind of pixels"
+        return True
 
 
 def tiff_facts(source: Source) -> ImageFacts:
@@ -98,9 +97,8 @@ def _opened_tiff(source: Source) -> Iterator[Any]:
 
 def _rawmode_is_foreign(image: Image.Image) -> bool:
     """Whether Pillow opens 16-bit samples whose low bytes it cannot give."""
-    rawmode = rawmode_of(image)
-    deep = ";16" in rawmode and not image.mode.startswith("I")
-    return deep and not re.fullmatch(r"(RGB|RGBX|RGBA);16[BLN]", rawmode)
+    rawmode = deep_rawmode(image)
+    return rawmode is not None and not re.fullmatch(r"(RGB|RGBX|RGBA);16[BLN]", rawmode)
 
 
 def _num_frames(tiff: Any) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tapetum.errors import DataError
-from tapetum.images.reading import looks_like_image
+from tapetum.images.readers import is_image_signature
 
 __all__ = ["LeftOut", "display_name", "path_of_name", "scan", "should_be_image"]
 
@@ -208,7 +208,7 @@ def _file_reason(path: Path, status: os.stat_result) -> str | None:
         return "it is a pipe, a socket or a device, not a file"
     if not status.st_size:
         return "it is empty"
-    if looks_like_image(path):
+    if is_image_signature(_head(path)):  # raises where it cannot be read
         return None
     if path.suffix.lower() in _ARCHIVES:
         return "it is an archive; unpack it to use its images"

@@ -54,7 +54,7 @@ from tapetum.nn import Network, reestimate_statistics
 from tapetum.noise import Noise, NoisePlan, parse_noise
 from tapetum.progress import ProgressCallback, shown_path, silent, step
 from tapetum.provenance import require_seed
-from tapetum.records import Record, as_path, require_free_name
+from tapetum.records import Record, as_path, changed, require_free_name
 from tapetum.runtime import BrightnessRange, Manifest, Package, brightness_of, open_package
 from tapetum.training import RUNS, prepare_process
 
@@ -248,8 +248,8 @@ def _with_white(
     """Return what is calibrated with the white level of the images, and how that was found."""
     preparation = subject.manifest.preparation
     of_images = white == "auto"
-    level, why = images.white_level(preparation.white) if of_images else (float(white), "as given")
-    preparation = preparation.model_copy(update={"white": level})
+    level, why = images.white_level(preparation.white) if of_images else (white, "as given")
+    preparation = changed(preparation, {"white": level}, what="the white level")
     manifest = subject.manifest.model_copy(update={"preparation": preparation})
     return subject._replace(manifest=manifest), why
 

@@ -28,7 +28,7 @@ from tapetum.latency import (
     measure_latency,
     time_interleaved,
 )
-from tapetum.progress import ProgressCallback, named, silent
+from tapetum.progress import ProgressCallback, named, rounded, silent
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Precision
 
@@ -187,7 +187,9 @@ class Device:
         told = f"smallest and largest network: {smallest_ms:.3g} and {largest_ms:.3g} ms"
         self.progress(1, 1, f"{told} for {scope}")
         if smallest_ms > FAR * target_ms:
-            remedy = f"ask for about {smallest_ms:.2g} ms or more, or for smaller images (--size)"
+            remedy = (
+                f"ask for about {rounded(smallest_ms)} ms or more, or for smaller images (--size)"
+            )
             if self.includes != "network":
                 remedy += ", use smaller image files, or give --budget-includes network"
             raise InputError(

@@ -14,9 +14,9 @@ from tapetum.data import describe_folder
 from tapetum.errors import InputError, PackageError, nearest
 from tapetum.jobs.choose import is_digits, is_start_name, require_network, require_wanted
 from tapetum.jobs.device import require_scope
-from tapetum.jobs.methods import effort_of, require_method, require_time
+from tapetum.jobs.elsewhere import open_timings
+from tapetum.jobs.methods import FitOptions, effort_of, require_method, require_time
 from tapetum.latency import Budget, bundle, find_runtime
-from tapetum.noise import NoisePlan, parse_noise
 from tapetum.provenance import require_cores
 from tapetum.records import FolderKind, Record, read_json, require_free_name
 
@@ -64,7 +64,6 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         open_architecture(str(options["architecture"]))
     if options.get("threads") is not None and options.get("latency") is None:
         require_cores(options["threads"])  # a latency table may be of a larger device
-    _refuse_noise(options.get("noise"))
     _refuse_recipes(job, options)
     for name in ("source", "path", "start"):
         if options.get(name) is not None and not is_start_name(options[name]):
@@ -94,15 +93,6 @@ def _refuse_network(path: Path) -> None:
         kind.require_finished(path)
 
 
-def _refuse_noise(noise: str | list[str] | None) -> None:
-    """Refuse noise that cannot be read: the range of a training, or the levels of a scoring."""
-    if isinstance(noise, str):
-        NoisePlan.parse(noise)
-    else:
-        for level in noise or ():
-            parse_noise(level)
-
-
 def _refuse_recipes(job: str, options: Mapping[str, Any]) -> None:
     """Refuse a recipe without a name that is known, and a file that cannot be read."""
     given = {"recipe": options.get("recipe"), "search recipe": options.get("search_recipe")}
@@ -118,9 +108,8 @@ def _refuse_recipes(job: str, options: Mapping[str, Any]) -> None:
 
 def _refuse_target(options: Mapping[str, Any]) -> None:
     """Refuse a latency target that no network of the table keeps, and a table in vain."""
-    Budget.require_positive(options["target_ms"])
     if options["latency"] is not None and options.get("method") not in (None, "tf-nas"):
-        bundle.DeviceTimings.read(Path(options["latency"]))
+        open_timings(FitOptions(**options))
     elif options["latency"] is not None:
         Budget.of(bundle.open_table(Path(options["latency"])), options["target_ms"])
     elif "networks" in options:

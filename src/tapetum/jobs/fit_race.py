@@ -38,6 +38,7 @@ from tapetum.jobs.fit_steps import StepsMade
 from tapetum.jobs.fit_work import FitWork, Sections
 from tapetum.jobs.look import PLAN, Looked, timings_name
 from tapetum.jobs.match_shape import MatchedShape, match_known, match_shape
+from tapetum.jobs.methods import FEWEST_PROPOSED
 from tapetum.jobs.plan import Plan, Plans
 from tapetum.jobs.pretrained import NAME as PRETRAINED
 from tapetum.jobs.pretrained import linear_hint
@@ -265,7 +266,9 @@ class Race:
     def propose(self) -> Proposal:
         """Propose networks that are timed here, or were on the device."""
         timed, device, target_ms = self.timings, self.device, self.work.request.target_ms
-        count, with_mobile = self.plan.num_candidates, self.work.pretrained is not None
+        count = self.plan.num_candidates
+        # Without a race, the second network is the plain one, which --controls compares with.
+        with_mobile = self.work.pretrained is not None and count > FEWEST_PROPOSED
         if device is None:
             return known.propose_known(timed, target_ms, count=count, with_mobile=with_mobile)
         return propose(

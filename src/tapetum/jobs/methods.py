@@ -151,7 +151,7 @@ def parse_targets(text: str | float) -> tuple[float, ...]:
         ) from error
     for target_ms in targets:
         Budget.require_positive(target_ms)
-    if len(set(targets)) < len(targets):
+    if len({f"{target_ms:g}" for target_ms in targets}) < len(targets):  # as folders are named
         raise InputError(f"--target-ms {text} names a budget twice", "give each budget once")
     return targets
 

@@ -207,7 +207,7 @@ class Plans(Record):
             return ""
         return (
             f", as far as --total-minutes {self.total_minutes:g} leaves time (for all of it "
-            f"{needed:.2g}); else int8 ships"
+            f"{math.ceil(needed)}); else int8 ships"
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tapetum.arch import Shape
 from tapetum.jobs.run_report import as_sentences
+from tapetum.progress import rounded
 from tapetum.report import content
 from tapetum.scores import SEEN_DB, filled_columns, show_number
 from tapetum.search import Candidate, RaceResult
@@ -36,7 +37,7 @@ def race_tables(
     header, *rows = filled_columns((CELLS, *(_cells(result, by_name[name]) for name in order)))
     rung = result.rungs[-1]
     note = (
-        f"Equal training minutes in each round, {rung.seconds / 60:.2g} in the last; the best "
+        f"Equal training minutes in each round, {rounded(rung.seconds / 60)} in the last; the best "
         f"third goes on and starts afresh. The {candidates[0].title} always goes on, and "
         "wins where the best is ahead by at most 1.5 standard errors. Judged by "
         f"{rung.num_images:,} images that did not train; equal files are on one side, near copies "

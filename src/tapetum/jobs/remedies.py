@@ -9,6 +9,7 @@ from tapetum.arch import ShapeSpace
 from tapetum.jobs.device import Device
 from tapetum.jobs.methods import RUN_INT8
 from tapetum.latency import Budget, find_runtime
+from tapetum.progress import rounded
 from tapetum.provenance import usable_cores
 
 __all__ = ["timed_remedies"]
@@ -25,8 +26,8 @@ def timed_remedies(device: Device, space: ShapeSpace, target_ms: float, fastest_
     for option, changed in _changes(device, sizes_px):
         (timing,) = changed.timer(space)([smallest], num_rounds=NUM_ROUNDS)
         keeps = timing.median_ms <= (1 + Budget.TOLERANCE) * target_ms
-        (enough if keeps else others).append(f"{option} ({timing.median_ms:.2g} ms)")
-    told = f"ask for {1.05 * fastest_ms:.2g} ms or more"
+        (enough if keeps else others).append(f"{option} ({rounded(timing.median_ms)} ms)")
+    told = f"ask for {rounded(1.05 * fastest_ms)} ms or more"
     if enough:
         told += f", or give {' or '.join(enough)}: timed here, with the smallest network"
     if others:

@@ -130,42 +130,29 @@ class OpenedRequest:
     progress: ProgressCallback = silent
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What was measured on another device: a table or timings; neither where this one counts."""
-
-    table: LatencyTable | None = None
-    timings: bundle.DeviceTimings | None = None
-
-    @classmethod
-    def of(cls, options: FitOptions) -> "_Measured":
-        """Open what the options name."""
-        if options.method == "tf-nas":
-            return cls(table=choose_table(options))
-        return cls(timings=open_timings(options))
-
-    @property
-    def conditions(self) -> Conditions | None:
-        """Those of the other device."""
-        if self.table is not None:
-            return self.table.conditions
-        return None if self.timings is None else self.timings.conditions("fp32")
-
-
 def open_request(options: FitOptions) -> OpenedRequest:
     """Open what the options of a fit name."""
     Budget.require_positive(options.target_ms)
     require_method(vars(options))
-    measured = _Measured.of(options)
+    is_published = options.method == "tf-nas"
+    table = choose_table(options) if is_published else None
+    timings = None if is_published else open_timings(options)
+    there = None if table is None else table.conditions  # those of another device
+    if timings is not None:
+        there = timings.conditions("fp32")
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
     require_weights(start)
-    runtime = _choose_runtime(options, measured.conditions)
-    recipe, dataset = _open_learning(options, measured.conditions)
-    method = _choose_method(options, measured.table, dataset, recipe)
-    takes_pretrained = method.method != "tf-nas" and source is None
+    runtime = _choose_runtime(options, there)
+    recipe, dataset = _open_learning(options, there)
+    method: ShapeSettings | TfNasSettings = (
+        choose_settings(options, table, dataset, recipe)
+        if is_published
+        else _choose_shapes(options, dataset)
+    )
+    takes_pretrained = not is_published and source is None
     pretrained = choose_pretrained(start, dataset) if takes_pretrained else None
-    conditions = measured.conditions
+    conditions = there
     if conditions is None:
         assert runtime is not None  # noqa: S101  (this machine is the device)
         form = {"channels": dataset.info.channels, "size_px": dataset.info.size_px}
@@ -177,7 +164,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
         conditions=conditions,
         recipe=recipe,
         data=dataset.info,
-        controls=method.method == "tf-nas" if options.controls is None else options.controls,
+        controls=is_published if options.controls is None else options.controls,
         start=None if source is None else Origin.of(source),
         pretrained="" if pretrained is None else pretrained.sha256,
     )
@@ -185,7 +172,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
     if runtime is not None:
         what = (runtime, conditions, dataset.info, request.includes)
         device = Device(*what, progress=options.progress)
-    opened = (measured.table, measured.timings, source, pretrained, options.progress)
+    opened = (table, timings, source, pretrained, options.progress)
     return OpenedRequest(request, dataset, device, *opened)
 
 
@@ -195,19 +182,10 @@ def _open_learning(options: FitOptions, there: Conditions | None) -> tuple[Recip
     changes = {"seed": options.seed, "recalibration_batches": RECALIBRATION_BATCHES}
     recipe = recipe_of(options.data, vars(options), **changes)
     dataset = _open_images(options, there, recipe)
-    given = vars(options)
-    refuse_noise_of_pairs(dataset, noise=given.get("noise"), protocol=given.get("protocol"))
+    refuse_noise_of_pairs(dataset, noise=options.noise, protocol=options.protocol)
     refuse_without_labels(dataset, options.resize, options.augmentation)
     chosen = {"augmentation": options.augmentation, "batch_size": options.batch_size}
     return suit(recipe, dataset, progress=options.progress, **chosen), dataset
-
-
-def _choose_method(
-    options: FitOptions, table: LatencyTable | None, dataset: Dataset, recipe: Recipe
-) -> ShapeSettings | TfNasSettings:
-    if options.method == "tf-nas":
-        return choose_settings(options, table, dataset, recipe)
-    return _choose_shapes(options, dataset)
 
 
 def _open_images(options: FitOptions, there: Conditions | None, recipe: Recipe) -> Dataset:

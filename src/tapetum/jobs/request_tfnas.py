@@ -55,11 +55,9 @@ def choose_settings(
 ) -> TfNasSettings:
     """Return the space and the search recipe, for the noise and the changes of the training."""
     space = _choose_space(options, table, dataset.info)
-    changes = {"epochs": options.search_epochs, "seed": options.seed}
-    if options.noise is None:
-        changes["noise"] = training.noise.model_dump()
-    name = str(options.search_recipe or "swift")
-    recipe = choose_search_recipe(name, noise=options.noise, changes=changes)
+    noise = training.noise.model_dump()
+    changes = {"epochs": options.search_epochs, "seed": options.seed, "noise": noise}
+    recipe = choose_search_recipe(str(options.search_recipe or "swift"), changes=changes)
     recipe = recipe.model_copy(update={"augmentation": training.augmentation})
     recipe.require_searchable(space, dataset.train, dataset.info)
     given = {"augmentation": options.augmentation, "batch_size": None, "quiet": True}

@@ -129,15 +129,17 @@ def label_matrices(scores: Scores | None) -> tuple[content.Matrix, ...]:
     if scores is None or not scores.confusion:
         return ()
     names, recalls = list(scores.confusion), scores.mean.recalls
-    note = "Mean over the noise levels. Each row is a true class and sums to 100 %."
+    note = "Mean over the noise levels. Each row is a true class and sums to 100 %"
     if len(names) > MOST_CLASSES:
-        note += f" The {MOST_CLASSES} classes of {len(names):,} with the lowest recall."
+        note += " over all classes; shown are"
+        note += f" the {MOST_CLASSES} classes of {len(names):,} with the lowest recall"
         names = sorted(sorted(names, key=lambda name: recalls[name])[:MOST_CLASSES])
     shares = tuple(
         tuple(row.get(other, 0) / sum(row.values()) for other in names)
         for row in (scores.confusion[name] for name in names)
     )
-    return (content.Matrix("Confusion matrix", "predicted", "true", tuple(names), shares, note),)
+    form = ("Confusion matrix", "predicted", "true", tuple(names), shares)
+    return (content.Matrix(*form, f"{note}."),)
 
 
 def dataset_tables(dataset: Dataset) -> tuple[content.Table, ...]:
@@ -202,17 +204,19 @@ def _half_size(recipe: Recipe) -> str:
 
 def facts_of(run: Run, result: Result) -> dict[str, str]:
     """Return dataset, recipe, machine and versions of a run, for the end of a report."""
-    stamp, recipe = result.provenance, run.request.recipe
+    stamp, recipe, data = result.provenance, run.request.recipe, run.request.data
     packages = ", ".join(f"{name} {version}" for name, version in stamp.packages.items())
     commit = f" ({stamp.commit}{', changed' if stamp.dirty else ''})" if stamp.commit else ""
     memory = f"{stamp.memory_gib} GiB, " if stamp.memory_gib else ""
     facts = {
-        "dataset": run.request.data.description,
+        "dataset": data.description,
         "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
         "recipe": f"{recipe.name}: {recipe.duration}, batch {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "
         f"seed {recipe.seed}{_half_size(recipe)}",
-        "random changes": _random_changes(run.request),
+        "random changes": "none"
+        if is_digits(data.source)
+        else describe_changes(recipe.augmentation, data),
         "training": f"{result.steps:,} steps in {result.training_seconds:,.0f} s, "
         f"{result.images_per_second:,.0f} images per second, {result.device}",
         "machine": f"{stamp.cpu}, {stamp.cores} cores, {memory}{stamp.platform}",
@@ -234,14 +238,6 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
             f"loss {recalibration.loss_before:.4f} before, {recalibration.loss_after:.4f} after"
         )
     return facts
-
-
-def _random_changes(request: Request) -> str:
-    """Return the random changes of the training images in words."""
-    data = request.data
-    if is_digits(data.source):
-        return "none"
-    return describe_changes(request.recipe.augmentation, data)
 
 
 def score_highlights(scores: Scores | None) -> dict[str, str]:

@@ -101,7 +101,8 @@ def best_network(budget: Budget, scores: Scores) -> Selection:
             choice.
     """
     table, prices = budget.table, budget.table.prices
-    room = math.floor((budget.target_ms - table.fixed_ms) * MICROSECONDS)
+    most = sum(_cost(max(slot.values())) for slot in prices.values())  # more room changes nothing
+    room = min(most, math.floor((budget.target_ms - table.fixed_ms) * MICROSECONDS))
     value = np.zeros(room + 1)
     taken: dict[str, tuple[list[Choice | None], NDArray[np.int64]]] = {}
     for path, slot in prices.items():

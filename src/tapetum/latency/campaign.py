@@ -142,7 +142,7 @@ def run_campaign(
             f"timing networks, round {number + 1}, in about measurements",
         )
     _require_quiet(shares)
-    return _pool(campaign, medians)
+    return _pool(campaign, medians, pace.num_networks)
 
 
 def _require_quiet(shares: Sequence[float | None]) -> None:
@@ -177,7 +177,7 @@ class _Pace:
 def _schedule(campaign: Campaign, medians: Medians, pace: _Pace) -> Iterator[tuple[int, int]]:
     """Yield the round and the index of each network that is still to be timed."""
     for number in range(pace.max_rounds):
-        if (number, 0) not in medians and _pool(campaign, medians).is_precise:
+        if (number, 0) not in medians and _pool(campaign, medians, pace.num_networks).is_precise:
             return
         # The number of networks may fall meanwhile.
         for index in takewhile(lambda index: index < pace.num_networks, count()):
@@ -187,11 +187,14 @@ def _schedule(campaign: Campaign, medians: Medians, pace: _Pace) -> Iterator[tup
                 yield number, index
 
 
-def _pool(campaign: Campaign, medians: Mapping[tuple[int, int], float]) -> Measurements:
+def _pool(
+    campaign: Campaign, medians: Mapping[tuple[int, int], float], num_networks: int
+) -> Measurements:
+    """Return the latency of all networks; rounds and noise are of those that are timed on."""
     by_index: defaultdict[int, list[float]] = defaultdict(list)
     for (_, index), median_ms in medians.items():
         by_index[index].append(median_ms)
-    rows = list(by_index.values())
+    rows = [medians for index, medians in by_index.items() if index < num_networks]
     samples = [Sample(draw(campaign, i), faster_half_mean(by_index[i])) for i in sorted(by_index)]
     return Measurements(samples, min(map(len, rows), default=0), relative_noise(rows))
 

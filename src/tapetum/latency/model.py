@@ -66,15 +66,15 @@ def _kind(
     if isinstance(block, spec.Expanding):
         hidden = block.hidden_channels
         if path.endswith(".depthwise"):
-            return "depth-wise", _round_up(hidden, step) / hidden
+            return "depth-wise", round_up(hidden, step) / hidden
         before, after = (before, hidden) if path.endswith(".expand") else (hidden, after)
     if min(before, after) < step:
         return "narrow", 1.0
-    padding = _round_up(before, step) * _round_up(after, step) / (before * after)
+    padding = round_up(before, step) * round_up(after, step) / (before * after)
     return f"dense, {'large' if is_large else 'small'} maps", padding
 
 
-def _round_up(width: int, step: int) -> int:
+def round_up(width: int, step: int) -> int:
     return -(-width // step) * step
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from tapetum.arch import Candidate, Choices, Slot, Space, cost
 from tapetum.errors import needs_extra
+from tapetum.latency.model import round_up
 
 __all__ = ["Fit", "Key", "Sample", "fit_prices", "keys_of", "require_solver"]
 
@@ -154,10 +155,6 @@ def _covering(errors: Array) -> float:
     return max(1e-6, float(np.quantile(np.abs(errors), wanted, method="higher")))
 
 
-def _round_up(width: int) -> int:
-    return -(-width // VECTOR_LANES) * VECTOR_LANES
-
-
 class _Columns:
     """The unknowns: one for the fixed part, and three for each key (see the module's formula)."""
 
@@ -206,7 +203,9 @@ class _Columns:
     def _terms(self, key: Key, width: int) -> Array:
         """Return one, and the width and the rounded width as shares of the widest."""
         widest = max(self.widths[key])
-        return np.array([1.0, width / widest, _round_up(width) / _round_up(widest)])
+        return np.array(
+            [1.0, width / widest, round_up(width, VECTOR_LANES) / round_up(widest, VECTOR_LANES)]
+        )
 
     def _by_rates(self, sizes: Mapping[str, tuple[int, int]]) -> Array:
         """Return columns: fixed; block; squeeze; three by the width and by the rounded width."""

@@ -5,6 +5,7 @@ any moment leaves either the old file or the new one.
 """
 
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -158,9 +159,11 @@ def _open_part(path: Path) -> tuple[BinaryIO, Path]:
                 os.truncate(handle, 0)
                 return os.fdopen(handle, "wb"), part
             os.close(handle)  # its writer has just ended: the file has its own name by now
-        except OSError:  # a living writer, or a file system without locks
+        except OSError as error:
             os.close(handle)
-            break
+            if error.errno not in (errno.EAGAIN, errno.EACCES):  # a file system without locks
+                part.unlink(missing_ok=True)
+            break  # or its writer lives
     part = path.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
     return part.open("xb"), part
 

@@ -109,7 +109,11 @@ class Folder(Generic[Q, R]):
     def sweep(self) -> None:
         """Remove the temporary files of a killed process."""
         for path in self.path.rglob(".*"):
-            if is_part_file(path):
+            if not is_part_file(path):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink(missing_ok=True)
 
 

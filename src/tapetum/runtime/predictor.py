@@ -423,8 +423,7 @@ class Predictor:
 
     def _denoised(self, source: Source, pixels: _Floats) -> DecodedImage | None:
         """Return the image to write: as the given one, with its alpha."""
-        colour = self.manifest.colour
-        if source.image is None or colour == "other":
+        if source.image is None:
             return None
         preparation, image = self.manifest.preparation, source.image
         restored = preparation.restored(pixels, image)

@@ -7,7 +7,7 @@ import numpy as np
 from tapetum.arch import Shape, ShapeSpace, cost
 from tapetum.errors import InputError
 from tapetum.latency import TimedShapes, TimeNetworks
-from tapetum.progress import ProgressCallback, silent
+from tapetum.progress import ProgressCallback, rounded, silent
 from tapetum.records import Record
 
 __all__ = ["FeasibleRange", "feasible_range", "refusal"]
@@ -32,7 +32,7 @@ class FeasibleRange(Record):
 
     def __str__(self) -> str:
         open_end = "" if self.is_whole else "at least "
-        return f"{self.fastest_ms:.2g} to {open_end}{self.slowest_ms:.3g} ms"
+        return f"{rounded(self.fastest_ms)} to {open_end}{self.slowest_ms:.3g} ms"
 
 
 def feasible_range(
@@ -90,5 +90,5 @@ def refusal(timed: TimedShapes, span: FeasibleRange, target_ms: float) -> InputE
     return InputError(
         f"no network meets {target_ms:g} ms: the smallest one takes {span.fastest_ms:.3g} ms for "
         f"images of {conditions.width_px} px ({conditions})",
-        f"ask for {1.05 * span.fastest_ms:.2g} ms or more, or use smaller images",
+        f"ask for {rounded(1.05 * span.fastest_ms)} ms or more, or use smaller images",
     )

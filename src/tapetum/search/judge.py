@@ -94,10 +94,9 @@ def _views(
     images: ImageDataset, recipe: Recipe, views: int
 ) -> Iterator[tuple[Sequence[int], Batch, bool]]:
     """Yield batches of views with the number of each image, from 0, and whether its PSNR counts."""
-    count, levels = min(len(images), views), num_levels(recipe, images)
+    chosen, levels = images.spread(views), num_levels(recipe, images)
+    count = len(chosen)
     each = max(1, min(views // count, levels))
-    # Evenly spread: the first ones of a folder would be of one class.
-    chosen = [place * len(images) // count for place in range(count)]
     # Clean ones last: one view alone should be a noisy one.
     noises = sorted(recipe.noise.validated()[:levels], key=lambda noise: noise.is_nothing)
     is_all_clean = all(noise.is_nothing for noise in noises)

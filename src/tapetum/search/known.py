@@ -11,15 +11,13 @@ from tapetum.latency import Budget, TimedShapes
 from tapetum.search.feasible import FeasibleRange, refusal
 from tapetum.search.proposals import (
     FEWEST_PLAIN_LEVELS,
-    MOBILE,
-    PLAIN,
-    PLAIN_MBCONV,
     RULE,
     TITLES,
     Candidate,
     Proposal,
     keeps_budget,
     most_different,
+    required,
 )
 
 __all__ = ["known_range", "propose_known", "similar"]
@@ -53,7 +51,7 @@ def propose_known(
         raise refusal(timed, span, target_ms)
     known = _candidates(timed)
     inside = [one for one in known if keeps_budget(one.timing.median_ms, target_ms)]
-    near = inside or [_largest(known, target_ms)]
+    near, wanted = inside or [_largest(known, target_ms)], required(with_mobile=with_mobile)[:count]
     fixed = dict(_fixed(near, target_ms, with_mobile=with_mobile))
     if RULE not in fixed:  # a race needs a default
         fixed = {RULE: _largest(_of(known, RULE) or near, target_ms), **fixed}
@@ -68,7 +66,7 @@ def propose_known(
         candidates=candidates,
         timed=timed,
         range=span,
-        notes=tuple(_notes(timed, candidates, target_ms, wanted=count)),
+        notes=tuple(_notes(timed, candidates, target_ms, wanted)),
     )
 
 
@@ -76,9 +74,8 @@ def similar(timed: TimedShapes, shape: Shape, target_ms: float) -> Candidate:
     """Return the network of a budget that is most like a shape; the slowest below where none is."""
     known = _candidates(timed)
     inside = [one for one in known if keeps_budget(one.timing.median_ms, target_ms)]
-    if not inside:
-        return _largest(known, target_ms)
-    return min(inside, key=lambda one: distance(one.shape, shape))
+    near = inside or [_largest(known, target_ms)]
+    return min(near, key=lambda one: distance(one.shape, shape))
 
 
 def _candidates(timed: TimedShapes) -> list[Candidate]:
@@ -104,7 +101,7 @@ def _fixed(
 ) -> Iterator[tuple[str, Candidate]]:
     """Yield the network of each family that has to be among them, the nearest to the aim."""
     aim_ms = Budget.AIM * target_ms
-    for family in (RULE, *([MOBILE] if with_mobile else []), PLAIN, PLAIN_MBCONV):
+    for family in required(with_mobile=with_mobile):
         levels = 1 if family == RULE else FEWEST_PLAIN_LEVELS
         some = [one for one in _of(near, family) if len(one.shape.widths) >= levels]
         if some:
@@ -112,12 +109,12 @@ def _fixed(
 
 
 def _notes(
-    timed: TimedShapes, candidates: Sequence[Candidate], target_ms: float, *, wanted: int
+    timed: TimedShapes, candidates: Sequence[Candidate], target_ms: float, wanted: Sequence[str]
 ) -> Iterator[str]:
     """Yield what differs from the request, each in a sentence."""
     names = {one.name for one in candidates}
-    if missing := [name for name in (RULE, PLAIN, PLAIN_MBCONV) if name not in names]:
-        titles = ", ".join(f"the {TITLES[name]}" for name in missing[:wanted])
+    if missing := [name for name in wanted if name not in names]:
+        titles = ", ".join(f"the {TITLES[name]}" for name in missing)
         yield f"not among the candidates, since none of this latency was timed: {titles}"
     if timed.shared:
         yield f"on the device, {timed.shared}; passes that were interrupted do not count"

@@ -13,7 +13,7 @@ import torch
 
 from tapetum.data import DatasetInfo, ImageDataset
 from tapetum.errors import DataError
-from tapetum.latency import Budget
+from tapetum.latency import Budget, LatencyTable
 from tapetum.noise import generator_for
 from tapetum.progress import ProgressCallback
 from tapetum.provenance import Provenance, stamp
@@ -67,7 +67,7 @@ def search(
         recipe=recipe,
         target_ms=budget.target_ms,
         space=budget.table.space.name,
-        table_sha256=hashlib.sha256(budget.table.to_json().encode()).hexdigest(),
+        table_sha256=_digest(budget.table),
         data=data,
     )
     recipe.require_searchable(budget.table.space, images, data)
@@ -82,6 +82,11 @@ def search(
             searching = _Searching(folder, compute, budget, images)
             position = searching.run(Position[SearchEpoch], progress)
         return searching.finish(position, provenance)
+
+
+def _digest(table: LatencyTable) -> str:
+    """Return the digest of a table's prices and conditions, whenever it was made of its timings."""
+    return hashlib.sha256(table.model_dump_json(exclude={"provenance"}).encode()).hexdigest()
 
 
 class _Searching(EpochLoop[SearchEpoch]):

@@ -245,9 +245,7 @@ def _step_times(training: ShortTraining) -> StepTimes:
 
 def _seconds_together(training: ShortTraining) -> float:
     """Return the median time of as many steps as every other process takes."""
-    seconds = list[float]()
-    for _ in range(NUM_STEPS):
-        seconds.append(_mean_step_s(training, time.perf_counter))
+    seconds = [_mean_step_s(training, time.perf_counter) for _ in range(NUM_STEPS)]
     return median(seconds[1:])
 
 

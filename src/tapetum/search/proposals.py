@@ -129,7 +129,8 @@ def propose(
     work.start(count, np.random.default_rng(seed), with_mobile=with_mobile)
     work.time_quickly(ends_s)
     candidates = work.finish(count, ends_s)
-    notes = list(_notes(work, candidates, count, target_ms))
+    wanted = required(with_mobile=with_mobile)[:count]
+    notes = list(_notes(work, candidates, count, target_ms, wanted))
     if too_large:
         notes.insert(
             0,
@@ -145,11 +146,20 @@ def propose(
     )
 
 
+def required(*, with_mobile: bool) -> tuple[str, ...]:
+    """Return the names of the networks that are among the candidates, the first ones first."""
+    return (RULE, *([MOBILE] if with_mobile else []), PLAIN, PLAIN_MBCONV)
+
+
 def _notes(
-    work: "_Work", candidates: Sequence[Candidate], count: int, target_ms: float
+    work: "_Work",
+    candidates: Sequence[Candidate],
+    count: int,
+    target_ms: float,
+    wanted: Sequence[str],
 ) -> Iterator[str]:
     """Return what differs from the request, each in a sentence."""
-    wanted, names = (RULE, PLAIN, PLAIN_MBCONV)[:count], _names(candidates)
+    names = _names(candidates)
     cut = "the time to find more was over" if work.is_cut else ""
     if missing := [name for name in wanted if name not in names]:
         titles = ", ".join(f"the {TITLES[name]}" for name in missing)
@@ -352,9 +362,11 @@ class _Work:
 
     def _missed(self) -> set[Shape]:
         """Return the shapes that were timed and are too slow or too fast."""
-        low_ms, high_ms = LEAST * self.target_ms, MOST * self.target_ms
-        timed = self.timed.shapes
-        return {one.shape for one in timed if not low_ms <= one.timing.median_ms <= high_ms}
+        return {
+            one.shape
+            for one in self.timed.shapes
+            if not keeps_budget(one.timing.median_ms, self.target_ms)
+        }
 
 
 def _ordered(found: Sequence[_Contestant]) -> list[_Contestant]:

@@ -8,6 +8,7 @@ from statistics import median
 
 from tapetum.arch import Architecture
 from tapetum.errors import TrainingError
+from tapetum.progress import rounded
 from tapetum.records import Record
 from tapetum.search import plan
 from tapetum.search.pace import Pace, Paces, Pacing, joined
@@ -130,8 +131,10 @@ class Starter:
             wanted, workers=self.pool.size, step_s=step_s, steps=self.fewest_steps
         )
         used_s = 60 * self.request.minutes - self._seconds_left()
-        few = f"{self.request.minutes:.2g} minutes of {self.pool.size} worker(s) are too few for"
-        need = f"{wanted} need {(used_s + rungs_s) / 60:.2g}"
+        few = (
+            f"{rounded(self.request.minutes)} minutes of {self.pool.size} worker(s) are too few for"
+        )
+        need = f"{wanted} need {rounded((used_s + rungs_s) / 60)}"
         if count > 1:
             return [f"{count} of {available} candidates race: {few} more, and {need}"]
         return [

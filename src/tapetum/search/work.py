@@ -7,7 +7,6 @@ again, and one whose file is there is never performed twice.
 """
 
 import time
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -16,7 +15,7 @@ from safetensors.torch import load_file
 from tapetum.arch import Architecture
 from tapetum.data import open_stored
 from tapetum.nn import build
-from tapetum.records import Record
+from tapetum.records import AnyPath, Record
 from tapetum.search.judge import Measures, judge
 from tapetum.search.pace import Pacing
 from tapetum.training import Recipe, ShortTraining
@@ -59,11 +58,11 @@ class Piece(Record):
     kind: Literal["train"] = "train"
     architecture: Architecture
     recipe: Recipe
-    weights: Path | None = None
-    train: Path
-    held_out: Path
+    weights: AnyPath | None = None
+    train: AnyPath
+    held_out: AnyPath
     views: PositiveInt
-    out: Path
+    out: AnyPath
 
     def perform(self) -> Outcome:
         """Train and judge in this process; what goes wrong is the outcome."""

@@ -43,7 +43,7 @@ class Tokens:
             InputError: The file cannot be read, has no token, or has an impossible one.
         """
         lines = read_bytes(path).decode("utf-8", "replace").splitlines()
-        tokens = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        tokens = [token for line in lines if (token := line.strip()) and token[0] != "#"]
         if not tokens:
             raise InputError(f"{path} has no token", "write one token on each line")
         return cls(tokens)

@@ -13,6 +13,7 @@ more than that pays for.
 from typing import NamedTuple
 
 from tapetum.errors import InputError
+from tapetum.progress import rounded
 from tapetum.training.checkpoint import EpochRow, Position, R
 from tapetum.training.recipe import DEFAULT_PASSES, FEWEST_STEPS, Recipe
 
@@ -122,7 +123,7 @@ class Length(NamedTuple):
         passes, affordable = DEFAULT_PASSES * steps_per_pass, int(most_minutes / step_minutes)
         steps = max(min(passes, affordable), FEWEST_STEPS)
         minutes, is_timed = steps * step_minutes, passes > affordable >= FEWEST_STEPS
-        length = f"{steps:,} steps, about {minutes:.2g} minutes here"
+        length = f"{steps:,} steps, about {rounded(minutes)} minutes here"
         why = f"{DEFAULT_PASSES} passes over {num_images:,} images"
         if is_timed:
             minutes, length = most_minutes, f"{most_minutes:g} minutes, about {steps:,} steps here"

@@ -79,7 +79,7 @@ WHOLE = Shard()
 
 @dataclass(frozen=True)
 class Task:
-    """One file to predict, or to explain.
+    """One file to predict.
 
     Attributes:
         source: The file.
@@ -108,6 +108,7 @@ def digest_of(name: str) -> int:
 
 def plan(job: Job, shard: Shard, *, done: Container[int] = ()) -> Iterator[Task]:
     """Yield the tasks of a part of the job, without those whose digests are done."""
+    _names_in.cache_clear()  # images may have come since an earlier job of this process
 
     def is_wanted(name: str) -> bool:
         digest = digest_of(name)

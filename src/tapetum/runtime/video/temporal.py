@@ -64,7 +64,7 @@ class TemporalAverage:
         """
         grey = pixels @ np.full(3, 1 / (3 * 255), np.float32)
         if self._grey is None or self._mean is None or self._mean.shape != denoised.shape:
-            self._counts, self.still = np.ones_like(_block_means(grey)), 0.0
+            self._counts, self.still = np.ones_like(_reduced(grey, BLOCK_PX)), 0.0
             self._grey, self._mean = grey, denoised
             return denoised
         still = _without_strong_motion(grey, self._grey, self._counts)
@@ -86,10 +86,10 @@ def _without_strong_motion(grey: _Floats, before: _Floats, counts: _Floats) -> _
     """
     difference = grey - before
     growth = 1 + 1 / counts  # of the variance: that of the frame, and that of the mean
-    squares = _block_means(difference**2) / growth
+    squares = _reduced(difference**2, BLOCK_PX) / growth
     sigma = max(FINEST, min(_sigma_of_details(grey), float(np.sqrt(np.median(squares)))))
     num_pixels = (BLOCK_PX * NEAR) ** 2
-    means = _window_sums(_block_means(difference) / np.sqrt(growth), NEAR) / NEAR**2
+    means = _window_sums(_reduced(difference, BLOCK_PX) / np.sqrt(growth), NEAR) / NEAR**2
     by_means = np.abs(means) * num_pixels**0.5 / sigma
     by_squares = _window_sums(squares, NEAR) / NEAR**2 / sigma**2 - 1
     deviation = np.maximum(by_means, by_squares * (num_pixels / 2) ** 0.5)
@@ -132,10 +132,6 @@ def _sigma_of_details(grey: _Floats) -> float:
     upper, lower = grey[:height:2, :width], grey[1:height:2, :width]
     details = (upper[:, ::2] - upper[:, 1::2] - lower[:, ::2] + lower[:, 1::2]) / 2
     return float(np.median(np.abs(details))) / MAD
-
-
-def _block_means(values: _Floats) -> _Floats:
-    return _reduced(values, BLOCK_PX)
 
 
 def _reduced(values: _Floats, factor: int) -> _Floats:
