@@ -18,9 +18,10 @@ from tapetum.errors import InputError
 from tapetum.jobs import calibrate, export
 from tapetum.jobs.calibrating import _trained_on
 from tapetum.jobs.camera import FEWEST, View, content_of, find_images
-from tapetum.jobs.camera_losses import LABELS, Compared, Criteria, Prefer, _known_noises, decide
+from tapetum.jobs.camera_losses import LABELS, Compared, Criteria, _known_noises, decide
 from tapetum.noise import NoisePlan
 from tapetum.runtime import BrightnessRange, Predictor, open_package
+from tapetum.search import Prefer
 from tapetum.training.checkpoint import read_tensors, write_tensors
 from tapetum.training.run import RUNS, WEIGHTS
 from tiny_training import Squares, tiny_recipe, tiny_train

@@ -86,4 +86,4 @@ def test_of_many_classes_the_worst_are_shown() -> None:
 
 def test_images_without_labels_have_no_matrix() -> None:
     """Nor any mistakes."""
-    assert label_matrices(scores_of({})) == label_matrices(None) == ()
+    assert label_matrices(scores_of({})) == ()

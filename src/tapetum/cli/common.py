@@ -289,10 +289,8 @@ def _as_json(value: Any, *, indent: int | None = None) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def show_scores(scores: "Scores | None") -> None:
+def show_scores(scores: "Scores") -> None:
     """Print a row for each noise level, their mean, and a row for each class."""
-    if scores is None:
-        return
     table(scores.header, scores.cells(), title=scores.note)
     rows = scores.class_cells()
     if rows:
@@ -303,15 +301,15 @@ def show_scores(scores: "Scores | None") -> None:
     say_remarks(scores)
 
 
-def say_warnings(scores: "Scores | None", of: str = "") -> None:
+def say_warnings(scores: "Scores", of: str = "") -> None:
     """Print why scores are no measure, before them; ``of`` names the network, with a colon."""
-    for warning in () if scores is None else scores.warnings:
+    for warning in scores.warnings:
         say(f"{of}{warning}", label="warning", style="bold yellow")
 
 
-def say_remarks(scores: "Scores | None") -> None:
+def say_remarks(scores: "Scores") -> None:
     """Print what must be known beside the scores, such as where a denoiser loses."""
-    for remark in () if scores is None else scores.remarks:
+    for remark in scores.remarks:
         say(remark, label="note")
 
 

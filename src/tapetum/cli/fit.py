@@ -289,7 +289,8 @@ def show_front(front: "Front", *, as_json: bool) -> None:
         facts = [_facts(result) for result in front.fits]
         answer({"fits": facts, "remarks": list(front.remarks), "report": str(front.report)})
     else:
-        table(front.table.header, front.table.rows)
+        shown = front.table
+        table(shown.header, shown.rows)
     for result in front.fits:
         delivery = result.delivery
         for line in (*delivery.verdict[:1], *delivery.notes):

@@ -114,16 +114,16 @@ def a_number(
     return {"parser": parse, "metavar": "INT" if kind is int else "NUMBER"}
 
 
-def a_text(metavar: str, example: str, check: Callable[[str], object]) -> Rule:
-    """Return the rule of an option with a syntax of its own."""
+def a_text(
+    metavar: str, example: str, check: Callable[[str], object], *, possible: str = ""
+) -> Rule:
+    """Return the rule of an option with a syntax of its own; the check says what is possible."""
 
     def parse(text: str) -> str:
         try:
             check(text)
         except InputError as error:
-            raise typer.BadParameter(
-                f"{error.remedy or error.problem}, such as {example}"
-            ) from error
+            raise typer.BadParameter(f"{possible or error.remedy}, such as {example}") from error
         return text
 
     return {"parser": parse, "metavar": metavar}
@@ -157,29 +157,14 @@ def _a_noise(text: str) -> None:
     """Refuse what is no noise of a training."""
     from tapetum.noise import NoisePlan
 
-    try:
-        NoisePlan.parse(text)
-    except InputError as error:
-        raise InputError(
-            error.problem,
-            "give KIND:LOW-HIGH with levels from 0 to 1, where KIND is gaussian, speckle, "
-            "salt-and-pepper, or poisson-gaussian (as poisson-gaussian:GAIN,LOW-HIGH)",
-        ) from error
+    NoisePlan.parse(text)
 
 
 def _a_noise_level(text: str) -> None:
     """Refuse what is no level of a noise."""
     from tapetum.noise import parse_noise
 
-    try:
-        parse_noise(text)
-    except InputError as error:
-        raise InputError(
-            error.problem,
-            "give a level on the scale from 0 to 1 (25 of 255 is 0.098), as 0.2 or KIND:LEVEL, "
-            "where KIND is gaussian, speckle, salt-and-pepper, or poisson-gaussian (as "
-            "poisson-gaussian:GAIN,LEVEL)",
-        ) from error
+    parse_noise(text)
 
 
 def _a_white(text: str) -> None:
@@ -194,7 +179,14 @@ def _a_white(text: str) -> None:
 
 
 PIXELS = a_text("HxW", "480x640", parse_size)
-LEVEL = a_text("LEVEL", "speckle:0.1", _a_noise_level)
+LEVEL = a_text(
+    "LEVEL",
+    "speckle:0.1",
+    _a_noise_level,
+    possible="give a level on the scale from 0 to 1 (25 of 255 is 0.098), as 0.2 or KIND:LEVEL, "
+    "where KIND is gaussian, speckle, salt-and-pepper, or poisson-gaussian (as "
+    "poisson-gaussian:GAIN,LEVEL)",
+)
 WHITE_RULE = a_text("NUMBER", "4095", _a_white)
 
 FOLDER = option(..., MAIN, "Folder of images, 'digits' or 'digit-crops'.")
@@ -244,7 +236,13 @@ BALANCE = option(
 )  # fmt: skip
 NOISE = option(
     None, MAIN, "Noise for training and scoring (images are 0 to 1).",
-    rule=a_text("KIND:LOW-HIGH", "gaussian:0-0.5", _a_noise),
+    rule=a_text(
+        "KIND:LOW-HIGH",
+        "gaussian:0-0.5",
+        _a_noise,
+        possible="give KIND:LOW-HIGH with levels from 0 to 1, where KIND is gaussian, speckle, "
+        "salt-and-pepper, or poisson-gaussian (as poisson-gaussian:GAIN,LOW-HIGH)",
+    ),
     shown="gaussian:0-0.5; for digits gaussian:0-1",
 )  # fmt: skip
 PROTOCOL = option(

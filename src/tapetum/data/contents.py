@@ -47,12 +47,7 @@ def read_contents(root: Path, ask: Ask, size_px: int | None, looking: Progress |
     """Find the layout of a folder, look at its files, and choose the training size."""
     ask = ask.checked()
 
-    def finding(number: int) -> None:
-        del number
-        if looking is not None:
-            looking(0, 1)  # nobody knows how many there will be
-
-    layout = find_layout(root, ask, finding=finding)
+    layout = find_layout(root, ask, looking=looking)
     layout = _with_known_classes(layout, ask) if ask.class_names else _without_lone_class(layout)
     seen, lost = survey(layout.images, progress=looking)
     layout = inside(frames_of(layout, seen, lost), seen)
@@ -62,7 +57,6 @@ def read_contents(root: Path, ask: Ask, size_px: int | None, looking: Progress |
     layout = layout._replace(notes=(*layout.notes, *notes))
     if layout.is_paired:
         layout = _without_small(layout, seen, size.size_px)
-    if layout.is_paired:
         remedy = "give twins that can be read and have one size"
         require_images(layout.images, root, layout.left_out, remedy)
     require_images(layout.images, root, layout.left_out)

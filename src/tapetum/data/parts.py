@@ -1,7 +1,7 @@
 """Find the parts of a folder and bring their classes together."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tapetum.data.labels_file import LabelsFile, find_labels, read_labels
@@ -20,6 +20,7 @@ from tapetum.data.masks import without_masks
 from tapetum.data.names import Part, meaning, renaming, same_name
 from tapetum.data.reading import descend, read_part
 from tapetum.data.splitting import group_of
+from tapetum.data.threads import Progress
 from tapetum.data.tree import Node, grow
 from tapetum.errors import DataError
 from tapetum.images import LeftOut, display_name, scan
@@ -33,16 +34,14 @@ Read = dict[Part | None, PartFiles]
 _SPOKEN: dict[Part, str] = {"train": "training", "val": "validation", "test": "test"}
 
 
-def find_layout(
-    root: Path, ask: Ask | None = None, *, finding: Callable[[int], None] | None = None
-) -> Layout:
+def find_layout(root: Path, ask: Ask | None = None, *, looking: Progress | None = None) -> Layout:
     """Sort the images of a folder into parts, classes and pairs.
 
-    ``finding`` is called now and then with the number of images found so far.
+    ``looking`` is called now and then; nobody knows how many images there will be.
     """
     ask = (ask or Ask()).checked()
     found = Findings(ask)
-    files = _walked(root, found, finding)
+    files = _walked(root, found, looking)
     require_images(files, root, found.left_out)
     top = descend(grow(root, files), found)
     if top.path != root:
@@ -55,7 +54,7 @@ def find_layout(
     return _joined(root, top.path, read, found)
 
 
-def _walked(root: Path, found: Findings, finding: Callable[[int], None] | None) -> tuple[Path, ...]:
+def _walked(root: Path, found: Findings, looking: Progress | None) -> tuple[Path, ...]:
     """Return the image files of a folder, and note what is left out."""
     files: list[Path] = []
     for entry in scan(root):
@@ -63,8 +62,8 @@ def _walked(root: Path, found: Findings, finding: Callable[[int], None] | None) 
             found.left_out.append(entry)
             continue
         files.append(entry)
-        if finding is not None and len(files) % _TOLD_EVERY == 0:
-            finding(len(files))
+        if looking is not None and len(files) % _TOLD_EVERY == 0:
+            looking(0, 1)
     return tuple(files)
 
 

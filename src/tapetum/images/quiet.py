@@ -1,4 +1,4 @@
-"""Keep the warnings of image libraries off the terminal, and collect them for each thread.
+"""Keep the warnings of image libraries off the terminal, for each thread.
 
 Pillow's limit of pixels is the same on every device. It is lifted meanwhile, for the limit of
 :mod:`tapetum.images.facts` follows from the memory.
@@ -10,17 +10,17 @@ import logging
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from PIL import Image
 
-__all__ = ["collected_warnings"]
+__all__ = ["without_warnings"]
 
 _lock = threading.Lock()
-_here = threading.local()  # .texts: where the warnings of this thread go
+_here = threading.local()  # .is_quiet: whether warnings of this thread are left out
 _open = 0
 _saved: "warnings.catch_warnings[Any]"
 _saved_limit: int | None
@@ -32,21 +32,20 @@ for _name in ("PIL", "tifffile", "pydicom"):
 
 
 @contextmanager
-def collected_warnings() -> Iterator[list[str]]:
-    """Collect the warnings that this thread gives inside the block, instead of showing them.
+def without_warnings() -> Iterator[None]:
+    """Leave out the warnings that this thread gives inside the block.
 
     Filters of warnings belong to the process, so the first thread replaces them and the last one
     puts them back. Warnings of other threads are shown as before.
     """
     _silence_libtiff()
-    texts: list[str] = []
-    outer = getattr(_here, "texts", None)
+    outer = getattr(_here, "is_quiet", False)
     _enter()
-    _here.texts = texts
+    _here.is_quiet = True
     try:
-        yield texts
+        yield
     finally:
-        _here.texts = outer
+        _here.is_quiet = outer
         _leave()
 
 
@@ -72,20 +71,9 @@ def _leave() -> None:
             Image.MAX_IMAGE_PIXELS = _saved_limit
 
 
-def _show(
-    shown: Any,
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    texts = getattr(_here, "texts", None)
-    if texts is None:
-        shown(message, category, filename, lineno, file, line)
-    else:
-        texts.append(" ".join(str(message).split()))
+def _show(shown: Callable[..., None], *given: Any, **named: Any) -> None:
+    if not getattr(_here, "is_quiet", False):
+        shown(*given, **named)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from tapetum.errors import DataError, MissingExtraError, TapetumError
-from tapetum.images.quiet import collected_warnings
+from tapetum.images.quiet import without_warnings
 
 __all__ = [
     "FORMATS",
@@ -66,11 +66,11 @@ def opened_by_pillow(source: Source) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def reasons_in_words() -> Iterator[list[str]]:
-    """Turn whatever a decoder raises into a :class:`DataError`, and collect its warnings."""
-    with collected_warnings() as texts:
+def reasons_in_words() -> Iterator[None]:
+    """Turn whatever a decoder raises into a :class:`DataError`, without its warnings."""
+    with without_warnings():
         try:
-            yield texts
+            yield
         except TapetumError:
             raise
         except UnidentifiedImageError as error:

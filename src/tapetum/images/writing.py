@@ -13,7 +13,7 @@ from tapetum.images.decoded import DecodedImage, Metadata, StoredImage, largest_
 from tapetum.images.npy import encode_npy
 from tapetum.images.png16 import encode_png16
 from tapetum.images.pnm import encode_pnm16
-from tapetum.images.quiet import collected_warnings
+from tapetum.images.quiet import without_warnings
 from tapetum.images.source import add_heif
 from tapetum.images.tiff import encode_tiff
 from tapetum.records import write_atomically
@@ -231,7 +231,7 @@ def _encode_by_pillow(first: AnyImage, others: Iterable[AnyImage], name: str) ->
         options |= {} if loop is None else {"loop": loop}
         # Frames that only store changes would give an image without alpha one.
         options |= {"kmin": 0, "kmax": 1} if name == "WEBP" else {}
-    with collected_warnings():
+    with without_warnings():
         try:
             _picture(first).save(file, name, **options)
         except Exception as error:  # encoders raise almost any exception, such as for its size

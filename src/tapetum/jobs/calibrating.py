@@ -40,7 +40,6 @@ from tapetum.jobs.camera_losses import (
     UNLABELLED,
     Compared,
     Criteria,
-    Prefer,
     compare,
     criteria_of,
     decide,
@@ -56,6 +55,7 @@ from tapetum.progress import ProgressCallback, shown_path, silent, step
 from tapetum.provenance import require_seed
 from tapetum.records import Record, as_path, changed, require_free_name
 from tapetum.runtime import BrightnessRange, Manifest, Package, brightness_of, open_package
+from tapetum.search import Prefer
 from tapetum.training import RUNS, prepare_process
 
 __all__ = ["Calibrated", "calibrate"]

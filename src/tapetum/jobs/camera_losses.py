@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +16,12 @@ from tapetum.nn import Network
 from tapetum.noise import Gaussian, Noise, NoisePlan, PoissonGaussian
 from tapetum.records import Record
 from tapetum.runtime import Manifest
+from tapetum.search import Prefer
 
 __all__ = [
     "UNLABELLED",
     "Compared",
     "Criteria",
-    "Prefer",
     "Stated",
     "compare",
     "criteria_of",
@@ -40,7 +40,6 @@ UNLABELLED = "images do not lie in folders named after the classes"
 UNKNOWN = "give --noise LEVEL if you know it, or --clean if these images show none"
 
 
-Prefer = Literal["label", "balanced", "image"]
 Stated = Gaussian | PoissonGaussian  # noises whose variance follows from the mean alone
 
 

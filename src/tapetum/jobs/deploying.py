@@ -374,7 +374,7 @@ class _Package:
         self.budget = None if fit is None else fit.budget
         folder = "" if fit is None else Path(fit.request.data.source).name
         self._network = open_trained(path)
-        self.title = content.task_title(folder, open_package(path).manifest.class_names)
+        self.title = content.task_title(folder, self._network.class_names)
         self._images: Dataset | None = None
 
     def package(

@@ -35,7 +35,7 @@ class _Shown(NamedTuple):
 
 
 def example_groups(
-    scores: Scores | None, dataset: Dataset, subject: Subject
+    scores: Scores, dataset: Dataset, subject: Subject
 ) -> tuple[content.ExampleGroup, ...]:
     """Return the same few validation images at some noise levels, before and after.
 
@@ -46,8 +46,6 @@ def example_groups(
         dataset: The dataset.
         subject: The network that was scored.
     """
-    if scores is None:
-        return ()
     indices, groups = shown_images(dataset.validation), []
     for row in shown_levels(scores.rows):
         found = [_shown(index, row, scores, dataset, subject) for index in indices]
@@ -62,12 +60,10 @@ def example_groups(
 
 
 def mistake_images(
-    scores: Scores | None, dataset: Dataset, subject: Subject
+    scores: Scores, dataset: Dataset, subject: Subject
 ) -> tuple[content.Mistake, ...]:
     """Return the worst mistakes with their images; see :func:`example_groups`."""
     found = []
-    if scores is None:
-        return ()
     for one in scores.mistakes:
         row = scores.rows[one.level]
         shown = _shown(one.image, row, scores, dataset, subject)

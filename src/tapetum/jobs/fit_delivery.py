@@ -38,7 +38,7 @@ from tapetum.jobs.training import FINAL_MEGAPIXELS
 from tapetum.latency import Benchmark, Budget, DeployedNetwork
 from tapetum.progress import step
 from tapetum.records import Note, Record, Weight, by_weight
-from tapetum.runtime import Manifest, open_package
+from tapetum.runtime import open_package
 from tapetum.scores import Scores
 
 __all__ = ["Shipping"]
@@ -92,7 +92,7 @@ class Shipping:
             note=self.note(chosen, run, measured),
             command="" if measured else benchmark_command(request),
             scores=self.scores(run),
-            architecture=self.shipped.architecture,
+            architecture=open_package(self.work.path / PACKAGE).manifest.architecture,
             run=run,
             steps=(steps := self.method.steps(run)),
             remarks=by_weight(
@@ -141,11 +141,6 @@ class Shipping:
                 shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)
             path.unlink()
         self.work.folder.once(SHIPPED, Shipped, lambda: Shipped(run=run))
-
-    @property
-    def shipped(self) -> Manifest:
-        """The description of the package."""
-        return open_package(self.work.path / PACKAGE).manifest
 
     def export(self, run: str) -> PrecisionChoice | None:
         """Write the package; return what int8 gains and loses where it was tried."""
@@ -220,7 +215,7 @@ class Shipping:
             return self.chosen, run, said
         why = "" if choice is None else f"{choice.text}; "
         say(f"{why}a narrower network is trained for fp32")
-        make = partial(self.method.fall_back, self.chosen, run)
+        make = partial(self.method.fall_back, run)
         narrower = self.work.folder.once(SELECTION_FP32, FittedNetwork, make)
         self.work.train(NETWORK_FP32, narrower.architecture, recipe or self.method.recipe())
         kept = "" if choice is None else self.keep_int8(run)

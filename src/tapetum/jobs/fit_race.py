@@ -224,9 +224,8 @@ class Race:
         """Return how a network in fp32 is trained; None where the total time leaves too little."""
         return self.allowance.fallback_recipe()
 
-    def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
+    def fall_back(self, run: str) -> FittedNetwork:
         """Return the network of a training as narrow as fp32 needs."""
-        del chosen
         device = None if self.work.device is None else self.work.device.in_precision("fp32")
         timed = TimedShapes.read(self.folder / timings_name("fp32"))
         shape = self.shape_of(run)

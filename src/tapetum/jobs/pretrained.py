@@ -40,11 +40,9 @@ class Pretrained(NamedTuple):
 
     Attributes:
         network: The network.
-        sha256: Digest of the file of its weights, in hexadecimal.
     """
 
     network: Lite0
-    sha256: str
 
     def begin(self, network: TrainableNetwork, dataset: Dataset, recipe: Recipe) -> Start | None:
         """Start a network from its blocks; None where the network has no MBConv block."""
@@ -59,7 +57,7 @@ class Pretrained(NamedTuple):
         ]
         return Start(
             source=NAME,
-            sha256=self.sha256,
+            sha256=SHA256,
             taken=taken,
             fresh=tuple(name for name in layers if name not in taken),
             version=VERSION,
@@ -107,7 +105,7 @@ def pretrained_for(start: str, dataset: Dataset) -> tuple[Pretrained | None, str
             f"which {NAME} is used"
         )
     why = "as requested" if start == NAME else f"{count:,} training images are few"
-    return Pretrained(open_lite0(path, SHA256), SHA256), f"weights of {NAME}: {why}"
+    return Pretrained(open_lite0(path, SHA256)), f"weights of {NAME}: {why}"
 
 
 def choose_pretrained(start: str, dataset: Dataset) -> Pretrained | None:

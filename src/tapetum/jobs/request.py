@@ -20,7 +20,7 @@ from tapetum.jobs.device import Device, require_scope
 from tapetum.jobs.elsewhere import open_timings
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.methods import FitOptions, require_method
-from tapetum.jobs.pretrained import Pretrained, choose_pretrained, require_weights
+from tapetum.jobs.pretrained import SHA256, Pretrained, choose_pretrained, require_weights
 from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_table
 from tapetum.jobs.start import Source, open_source
 from tapetum.jobs.suit import suit
@@ -166,7 +166,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
         data=dataset.info,
         controls=is_published if options.controls is None else options.controls,
         start=None if source is None else Origin.of(source),
-        pretrained="" if pretrained is None else pretrained.sha256,
+        pretrained="" if pretrained is None else SHA256,
     )
     device = None
     if runtime is not None:

@@ -59,9 +59,10 @@ def write_run_report(
     result, request = run.result(), run.request
     subject = subject_of_run(out, network=network)
     scores = result.scores
+    assert scores is not None  # noqa: S101  (a training ends with them)
     hints = [linear_hint(dataset)] if request.class_names else []
     remarks = (*data_remarks(dataset, request.recipe.noise.protocol), *filter(None, hints))
-    tiles, warnings = score_highlights(scores), () if scores is None else scores.warnings
+    tiles, warnings = score_highlights(scores), scores.warnings
     report = content.Report(
         title=content.task_title(Path(request.data.source).name, request.class_names),
         lead=f"Trained for {in_words(result.training_seconds / 60)} on {dataset.train.source}. "
@@ -69,7 +70,7 @@ def write_run_report(
         highlights=tiles,
         warning=" ".join(as_sentences(warnings)),
         doubtful=tiles if warnings else (),
-        advice=as_sentences(by_weight((*(() if scores is None else scores.remarks), *remarks))),
+        advice=as_sentences(by_weight((*scores.remarks, *remarks))),
         usage=_usage(out),
         tables=(
             *score_tables(scores),
@@ -103,10 +104,8 @@ def _diagrams(request: Request) -> tuple[content.Diagram, ...]:
     return (network_diagram(request.architecture, request.data.size_px),)
 
 
-def score_tables(scores: Scores | None) -> tuple[content.Table, ...]:
+def score_tables(scores: Scores) -> tuple[content.Table, ...]:
     """Return the scores of each noise level with their mean, and the recall of each class."""
-    if scores is None:
-        return ()
     rows, classes = scores.cells(), scores.class_cells()
     levels = content.Table(
         title="Scores at each noise level",
@@ -121,12 +120,12 @@ def score_tables(scores: Scores | None) -> tuple[content.Table, ...]:
     return levels, content.Table(title=title, header=scores.CLASS_HEADER, rows=classes)
 
 
-def label_matrices(scores: Scores | None) -> tuple[content.Matrix, ...]:
+def label_matrices(scores: Scores) -> tuple[content.Matrix, ...]:
     """Return the confusion matrix; none without labels.
 
     Of many classes it has those that are recognised worst.
     """
-    if scores is None or not scores.confusion:
+    if not scores.confusion:
         return ()
     names, recalls = list(scores.confusion), scores.mean.recalls
     note = "Mean over the noise levels. Each row is a true class and sums to 100 %"
@@ -163,9 +162,9 @@ def curve(
     return content.Curve(title, x_label, y_label, tuple(x), series)
 
 
-def level_curves(scores: Scores | None) -> tuple[content.Curve, ...]:
+def level_curves(scores: Scores) -> tuple[content.Curve, ...]:
     """Return PSNR and accuracy against the noise level, where there is more than one level."""
-    rows = () if scores is None else scores.rows
+    rows = scores.rows
     x = [_level(row.noise) for row in rows if row.noise is not None]
     if len(rows) < 2 or len(x) < len(rows):
         return ()
@@ -240,10 +239,8 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
     return facts
 
 
-def score_highlights(scores: Scores | None) -> dict[str, str]:
+def score_highlights(scores: Scores) -> dict[str, str]:
     """Return the mean scores by name, for the head of a report."""
-    if scores is None:
-        return {}
     shown = zip(MEANS[:3], mean_cells(scores.headline), strict=False)  # without SSIM
     return {name: value for name, value in shown if value != "-"}
 

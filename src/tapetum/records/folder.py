@@ -20,12 +20,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tapetum.errors import InputError, RunError
+from tapetum.errors import RunError
 from tapetum.records.files import hidden_beside, is_part_file, require_place, write_atomically
 from tapetum.records.lock import hold
 from tapetum.records.reading import read_json
 from tapetum.records.record import Record, differences, in_its_version
-from tapetum.records.version import AGAIN, MADE_BY, REQUEST, made_by, maker
+from tapetum.records.version import AGAIN, MADE_BY, REQUEST, made_by, maker, request_at
 
 __all__ = ["Folder", "FolderKind"]
 
@@ -277,11 +277,7 @@ class FolderKind(Generic[Q, R]):
 
     def is_at(self, path: Path) -> bool:
         """Return whether the folder holds such work, of whatever version."""
-        try:
-            request = read_json(path / REQUEST)
-        except InputError:
-            return False
-        return isinstance(request, dict) and request.get("format") == self._format
+        return request_at(path / REQUEST).get("format") == self._format
 
     @property
     def _format(self) -> object:

@@ -1,6 +1,5 @@
 """The version of Tapetum that wrote a folder of long work, and the commit of a checkout."""
 
-import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -10,8 +9,18 @@ from typing import Any
 
 import tapetum
 from tapetum.errors import InputError, RunError
+from tapetum.records.reading import read_json
 
-__all__ = ["AGAIN", "MADE_BY", "REQUEST", "checkout", "describe_unreadable", "made_by", "maker"]
+__all__ = [
+    "AGAIN",
+    "MADE_BY",
+    "REQUEST",
+    "checkout",
+    "describe_unreadable",
+    "made_by",
+    "maker",
+    "request_at",
+]
 
 AGAIN = "start again with --overwrite or in another --out; finished packages still work"
 MADE_BY = "made_by"  # beside the fields of a request
@@ -55,17 +64,17 @@ def describe_unreadable(path: Path, error: InputError) -> InputError:
 def maker(path: Path) -> str | None:
     """Return the version that did the long work of a file; None where it is of none."""
     for folder in list(path.absolute().parents)[:MOST_LEVELS]:
-        request = _values(folder / REQUEST)
+        request = request_at(folder / REQUEST)
         if str(request.get("format", "")).startswith("tapetum-"):
             return str(request.get(MADE_BY) or "an older version of tapetum")
     return None
 
 
-def _values(path: Path) -> Mapping[str, Any]:
-    """Return the fields of a request; none where there is no such file."""
+def request_at(path: Path) -> Mapping[str, Any]:
+    """Return the fields of a request of any version; none where there is no such file."""
     try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        values = read_json(path)
+    except InputError:
         return {}
     return values if isinstance(values, dict) else {}
 
