@@ -210,7 +210,7 @@ def _gain(
 def _speed_ratio(ours: Sequence[Cell], theirs: Sequence[Cell]) -> str:
     """Return the ratio of the mean training steps in a minute of the processor."""
     speeds = [
-        [one["steps"] / one["processor_minutes"] for one in some if "processor_minutes" in one]
+        [one["steps"] / one["processor_minutes"] for one in some if one.get("processor_minutes")]
         for some in (ours, theirs)
     ]
     if not all(speeds):
