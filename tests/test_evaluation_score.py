@@ -107,7 +107,7 @@ def test_an_answer_that_is_always_the_same_is_said() -> None:
     """An accuracy that the most common class alone would give is no achievement."""
     (remark,) = scored(Fake([0]), Squares(6)).remarks
     assert remark == (
-        "the network classifies every image as north-west: no better than the majority class "
+        "the network classifies every image as 'north-west': no better than the majority class "
         "(33.3 %)"
     )
 

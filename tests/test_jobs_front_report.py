@@ -79,7 +79,7 @@ def made(
             method=method,
             conditions=CONDITIONS,
             recipe=SimpleNamespace(name="tiny", seed=0, duration="1 epoch"),
-            data=SimpleNamespace(source="photos"),
+            data=SimpleNamespace(source="photos", size_px=64),
         ),
         selection=FittedNetwork.model_construct(
             predicted_ms=1.1 * target_ms,
@@ -249,3 +249,10 @@ def test_a_lead_within_the_noise_is_not_better() -> None:
     assert "(85.0 %, 28.00 dB against 85.0 %, 27.00 dB)" in both
     (images,) = front_remarks([fitted(1, None, 28.0), fitted(2, None, 27.0)])
     assert "(28.00 dB against 27.00 dB)" in images
+
+
+def test_the_export_of_a_report_is_for_the_size_of_the_budget() -> None:
+    """It is compared on the images of the fit, and takes one pass."""
+    predict, export, _ = made(4, took_ms=3.9).usage
+    assert predict.startswith("tapetum predict ")
+    assert export.endswith(f" --data {Path('photos').absolute()} --fixed 64x64")

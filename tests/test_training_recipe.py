@@ -83,3 +83,15 @@ def test_the_default_training_shows_weak_noise_and_none() -> None:
     sigmas = np.array([plan.draw(generator).sigma for _ in range(2000)])
     assert np.mean(sigmas == 0) >= 0.08
     assert np.mean(sigmas < 0.05) >= 0.33
+
+
+@pytest.mark.parametrize(
+    ("steps", "times"),
+    [(1000, None), (960, None), (918, "1.1"), (400, "2.5"), (300, "4"), (1, "1000")],
+)
+def test_a_short_training_is_told_how_much_longer_it_has_to_be(
+    steps: int, times: str | None
+) -> None:
+    """Rounded up; one that ends by the clock a little early is not called short."""
+    told = Recipe.too_few(steps)
+    assert (f"give it about {times} times as many minutes" in told) if times else not told

@@ -3,6 +3,8 @@
 They are kept with every run and shipped in every package.
 """
 
+import math
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Self
@@ -23,6 +25,7 @@ __all__ = [
     "show_number",
 ]
 
+MOST_NAMED = 3  # classes in a sentence
 _ONE_CLASS = 0.98  # of all predictions: a network that gives no other class, but for accidents
 
 VISIBLE_DB = 0.05  # as it is printed, to a tenth
@@ -262,7 +265,7 @@ class Scores(Record):
         That the labels are useless comes first.
         """
         mean, clean = self.mean, self.clean
-        faults = filter(None, (self.label_fault, self.recall_fault))
+        faults = filter(None, (self.label_fault, self._accuracy_remark, self.recall_fault))
         found: list[str] = [Note(fault, Weight.RESULT) for fault in faults]
         if mean.num_compared is not None:
             found.append(
@@ -320,23 +323,67 @@ class Scores(Record):
         if count >= _ONE_CLASS * total:
             every = "every image" if count == total else f"{_percent(count / total)} of all images"
             return (
-                f"the network classifies {every} as {name}: {better} than the majority class "
+                f"the network classifies {every} as {name!r}: {better} than the majority class "
                 f"({_percent(share)})"
             )
+        if accuracy > share or self._tells_classes_apart:
+            return ""
+        return f"the labels are no better than {majority!r} for every image ({_percent(share)})"
+
+    @property
+    def _recalls(self) -> dict[str, float]:
+        """The share of the images of each class that are recognised, over all noise levels."""
+        return {name: row.get(name, 0) / sum(row.values()) for name, row in self.confusion.items()}
+
+    @property
+    def _tells_classes_apart(self) -> bool:
+        """Whether the macro accuracy is above chance by more than two standard errors."""
+        chance = 1 / len(self.confusion)
+        counts = [sum(row.values()) / len(self.rows) for row in self.confusion.values()]
+        error = math.sqrt(sum(chance * (1 - chance) / count for count in counts)) * chance
+        return statistics.fmean(self._recalls.values()) > chance + 2 * error
+
+    @property
+    def _accuracy_remark(self) -> str:
+        """Says that the accuracy alone is below that of the majority class; else empty."""
+        true = {name: sum(row.values()) for name, row in self.confusion.items()}
+        accuracy = self.mean.accuracy
+        if len(true) < 2 or accuracy is None or self.label_fault:
+            return ""
+        majority = max(true, key=true.__getitem__)
+        share = true[majority] / sum(true.values())
         if accuracy > share:
             return ""
-        return f"the labels are no better than {majority} for every image ({_percent(share)})"
+        macro = statistics.fmean(self._recalls.values())
+        return (
+            f"the accuracy ({_percent(accuracy)}) is not above that of {majority!r} for every "
+            f"image ({_percent(share)}); the macro accuracy is {_percent(macro)}, where that would "
+            f"have {_percent(1 / len(true))}"
+        )
 
     @property
     def recall_fault(self) -> str:
-        """Names the classes of which no image is recognised; else empty.
+        """Names the classes that are recognised less often than by chance; else empty.
 
         Where one class is given to nearly all images, :attr:`label_fault` says more.
         """
-        lost = [name for name, recall in self.mean.recalls.items() if recall == 0]
-        if not lost or self.label_fault:
+        if self.label_fault or len(self.confusion) < 2:
             return ""
-        return f"no image of {', '.join(map(repr, lost))} is recognised, at any noise level"
+        chance, recalls = 1 / len(self.confusion), self._recalls
+        lost = [name for name, recall in recalls.items() if recall == 0]
+        rare = sorted(
+            (n for n, recall in recalls.items() if 0 < recall < chance), key=recalls.__getitem__
+        )
+        found = []
+        if lost:
+            found.append(
+                f"no image of {', '.join(map(repr, lost))} is recognised, at any noise level"
+            )
+        if rare:
+            listed = (f"{name!r} ({_percent(recalls[name])})" for name in rare[:MOST_NAMED])
+            more = f" and {len(rare) - MOST_NAMED} others" if len(rare) > MOST_NAMED else ""
+            found.append(f"recognised less often than by chance: {', '.join(listed)}{more}")
+        return "; ".join(found)
 
     @property
     def header(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
 from tapetum.formats import PrecisionChoice
-from tapetum.jobs.choose import require_network
+from tapetum.jobs.choose import is_digits, require_network
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.fit_steps import StepsMade
 from tapetum.jobs.request import FitRequest, ShapeSettings
@@ -168,9 +168,9 @@ class Delivery(Record):
         takes = f"{self.timing.median_ms:.3g} ms for {SCOPES[self.includes]}"
         budget, why = f"the budget of {self.target_ms:g} ms", self.note and f" ({self.note})"
         if not self.benchmark.keeps_target:
-            line = f"the package misses {budget}: {takes}, {self.ratio - 1:.0%} above it{why}"
+            line = f"the package misses {budget}: {takes}, {_distance(self.ratio)} above it{why}"
         elif not self.keeps_target:
-            line = f"the package stays {1 - self.ratio:.0%} below {budget}: {takes}{why}"
+            line = f"the package stays {_distance(self.ratio)} below {budget}: {takes}{why}"
         else:
             line = f"the package keeps {budget}: {takes}"
         has_labels = self.scores.mean.accuracy is not None
@@ -178,7 +178,13 @@ class Delivery(Record):
 
 
 def _state(ratio: float, *, is_kept: bool) -> str:
-    return "kept" if is_kept else f"{abs(ratio - 1):.0%} {'above' if ratio > 1 else 'below'} it"
+    return "kept" if is_kept else f"{_distance(ratio)} {'above' if ratio > 1 else 'below'} it"
+
+
+def _distance(ratio: float) -> str:
+    """Return how far a latency is from its target; 2.4 % is not 2 %, which would be kept."""
+    distance = abs(ratio - 1)
+    return f"{distance:.1%}" if distance < 0.1 else f"{distance:.0%}"
 
 
 def _exceeding(benchmark: Benchmark, *, has_labels: bool) -> tuple[str, ...]:
@@ -319,6 +325,11 @@ class FitResult(NamedTuple):
         package = pasted(self.package, whole=True)
         out = pasted(self.path / "model.onnx", whole=True)
         measure = self.delivery.command or benchmark_command(self.request, package)
+        data = self.request.data
+        if not is_digits(data.source):
+            out += f" --data {pasted(Path(data.source), whole=True)}"
+        if self.request.includes == "network":  # the size that the budget is for, in one pass
+            out += f" --fixed {data.size_px}x{data.size_px}"
         return (
             f"tapetum predict {package} FOLDER --out denoised",
             f"tapetum export {package} --out {out}",

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tapetum.data import DataOptions
-from tapetum.errors import TapetumError
+from tapetum.errors import TapetumError, nearest
 from tapetum.jobs.choose import lists_options, say
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_delivery import Shipping
@@ -161,7 +161,8 @@ def _with_others(arguments: Mapping[str, Any]) -> FitOptions:
     """Return the arguments of :func:`fit`, all by name; those that were not given are None."""
     others = arguments["others"]
     for name in others.keys() - OtherOptions.__optional_keys__:
-        raise TypeError(f"fit() got an unexpected keyword argument {name!r}")
+        hint = nearest(name, {**(fit.__kwdefaults__ or {}), **OtherOptions.__annotations__})
+        raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {hint}")
     digits = {name: others[name] for name in DataOptions.__optional_keys__ & others.keys()}
     given = {**arguments, **dict.fromkeys(OtherOptions.__optional_keys__), **others}
     given["started_s"] = given["started_s"] or time.monotonic()

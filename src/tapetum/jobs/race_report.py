@@ -127,4 +127,4 @@ def race_curves(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
     more = len(result.order) - len(shown)
     note = f"The best {len(shown)}; {more} more left in the first round." if more else ""
     title, label = "Race, round by round", "behind the best, doublings"
-    return (content.Curve(title, "rung", label, rungs, tuple(series), note),)
+    return (content.Curve(title, "round", label, rungs, tuple(series), note),)

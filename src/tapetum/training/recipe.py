@@ -43,6 +43,7 @@ B = TypeVar("B", bound="BaseRecipe")
 
 LENGTHS = ("minutes", "steps", "epochs")
 DEFAULT_PASSES, FEWEST_STEPS = 40, 1_000  # of a recipe that gives none of them
+_NEARLY = 1.05  # times as many steps are no more
 
 
 class BaseRecipe(Record):
@@ -220,12 +221,13 @@ class Recipe(BaseRecipe):
     @staticmethod
     def too_few(steps: int) -> str:
         """Return that so many steps are fewer than any by default; empty where they are not."""
-        if steps >= FEWEST_STEPS:
+        times = FEWEST_STEPS / max(steps, 1)
+        if times < _NEARLY:  # a training by the clock ends some steps early or late
             return ""
-        times = math.ceil(FEWEST_STEPS / max(steps, 1))
+        times = math.ceil(times) if times > 3 else math.ceil(10 * times) / 10
         return (
             f"{steps:,} steps, where the default is at least {FEWEST_STEPS:,}; give it about "
-            f"{times} times as many minutes"
+            f"{times:g} times as many minutes"
         )
 
     @staticmethod
