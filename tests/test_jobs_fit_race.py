@@ -32,7 +32,7 @@ from tapetum.jobs.fit_result import FIT
 from tapetum.jobs.fit_work import FitWork
 from tapetum.jobs.fitting import fit_options, look
 from tapetum.jobs.match_shape import MatchedShape
-from tapetum.jobs.plan import Plans
+from tapetum.jobs.plan import Plan, Plans
 from tapetum.jobs.planning import make_plans
 from tapetum.jobs.race_report import described
 from tapetum.jobs.request import open_request
@@ -449,6 +449,29 @@ def test_the_length_of_the_trainings_is_planned_with_its_reason(
     assert in_all.minutes.training == pytest.approx(7 * int(share[1]) / 100, rel=0.05)
 
 
+def test_a_short_total_time_goes_to_the_final_training(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a race, unless one is asked for: its winner would learn too little."""
+
+    def planned(**given: float) -> Plan:
+        options = {"batch_size": 4, "size_px": 32, "target_ms": 0.1, "precision": "fp32", **given}
+        device = ShapeRuntime(monkeypatch)
+        opened = open_request(fit_options(photos, tmp_path, runtime=device, **options))
+        (plan,) = make_plans(opened, [0.1], {})[0].plans
+        return plan
+
+    both = planned(minutes=7.0, total_minutes=6.0)
+    assert both.minutes.race > 1
+    monkeypatch.setattr("tapetum.training.recipe.FEWEST_STEPS", 10**8)
+    alone = planned(minutes=7.0, total_minutes=6.0)
+    assert alone.minutes.race == 0
+    assert alone.minutes.training > 1.5 * both.minutes.training
+    assert any(note.startswith("no race is planned for 0.1 ms") for note in alone.notes)
+    assert planned(minutes=7.0, total_minutes=6.0, search_minutes=2.0).minutes.race > 0
+    assert planned(minutes=7.0).minutes.race == 7
+
+
 def test_scoring_is_planned_by_how_long_some_images_take(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -647,8 +670,9 @@ def test_int8_ships_where_no_time_is_left_for_a_network_in_fp32(
 def test_the_plain_network_is_narrowed_for_fp32_where_it_would_have_shipped(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was better than the chosen network, and int8 loses too much."""
+    """It was better than the chosen network, and int8 loses too much; in fp32 it is as good."""
     monkeypatch.setattr("tapetum.jobs.compare.gain", lambda *_: (2.0, 1.0))
+    monkeypatch.setattr("tapetum.jobs.fit_delivery.gain", lambda *_: (0.0, 1.0))
     monkeypatch.setattr("tapetum.jobs.fit_delivery.export_run", lossy_export)
     result = fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit", **AUTO, controls=True)
     shape = MatchedShape.read(result.path / "matched_fp32.json").attempt.shape

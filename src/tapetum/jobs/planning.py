@@ -147,7 +147,9 @@ class _Planning:
         share = share_of([one.minutes for one in drafts], total, used)
         notes = {one.target_ms: tuple(self.few(drafts, one, share, used)) for one in drafts}
         kept = [
-            one if self.count(one, share) > 1 else draft(one.target_ms, race=False)
+            one
+            if self.count(one, share) > 1 and not self.is_starved(one, share)
+            else draft(one.target_ms, race=False)
             for one in drafts
         ]
         share = share_of([one.minutes for one in kept], total, used)
@@ -317,6 +319,15 @@ class _Planning:
         race_s = 60 * share * draft.minutes.race
         return how_many(MOST_PROPOSED, race_s, **self.pace(draft)) if race_s else 1
 
+    def is_starved(self, draft: Draft, share: float) -> bool:
+        """Whether a race that nobody asked for would leave its winner too few steps."""
+        settings = self.settings
+        is_asked = settings.search_minutes is not None or self.opened.source is not None
+        if settings.total_minutes is None or is_asked or not draft.minutes.race:
+            return False
+        steps = steps_of(self.recipe(draft, share), draft.step_s, self.num_batches)
+        return bool(Recipe.too_few(steps))
+
     def pace(self, draft: Draft) -> dict[str, Any]:
         """Return what decides how many networks can race."""
         steps = fewest_steps(self.num_batches)
@@ -326,6 +337,12 @@ class _Planning:
         self, drafts: Sequence[Draft], draft: Draft, share: float, used: float
     ) -> Iterator[str]:
         """Say that few networks race, or none, and which minutes would allow more."""
+        if self.is_starved(draft, share):
+            yield (
+                f"no race is planned for {draft.target_ms:g} ms: it would leave fewer steps for "
+                f"the final training than any has by default; --search-minutes asks for one"
+            )
+            return
         if not (race := draft.minutes.race) or (count := self.count(draft, share)) >= ENOUGH:
             return
         wanted = FEWEST if count == 1 else ENOUGH
