@@ -23,8 +23,7 @@ from typing import NamedTuple, TypedDict
 
 from tapetum.data.names import same_name
 from tapetum.errors import DataError
-from tapetum.images import LeftOut, display_name
-from tapetum.records import AnyPath
+from tapetum.images import AnyPath, LeftOut, display_name
 
 __all__ = [
     "AS_CLASSES",

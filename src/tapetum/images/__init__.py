@@ -18,10 +18,18 @@ from tapetum.images.reading import (
     read_stored,
 )
 from tapetum.images.resampling import resample
-from tapetum.images.walk import LeftOut, display_name, path_of_name, scan, should_be_image
+from tapetum.images.walk import (
+    AnyPath,
+    LeftOut,
+    display_name,
+    path_of_name,
+    scan,
+    should_be_image,
+)
 from tapetum.images.writing import encode_frames, output_format, write_frames, write_image
 
 __all__ = [
+    "AnyPath",
     "DecodedImage",
     "FoundWhite",
     "ImageFacts",

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from tapetum.errors import DataError
 from tapetum.images.readers import is_image_signature
 
-__all__ = ["LeftOut", "display_name", "path_of_name", "scan", "should_be_image"]
+__all__ = ["AnyPath", "LeftOut", "display_name", "path_of_name", "scan", "should_be_image"]
 
 _SYSTEM_FOLDERS = frozenset(
     {"@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "$recycle.bin"}
@@ -74,6 +76,25 @@ def scan(
     visited = {(status.st_dev, status.st_ino): folder}
     guard = _Guard(folder.resolve(), visited, excluded)
     yield from _scan(folder, names, guard, only)
+
+
+def _as_json(path: Path) -> str:
+    """Return the text of a path; that of one which is no text begins with a null character."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return f"\0{os.fsencode(path).hex()}"
+    return str(path)
+
+
+def _from_json(value: object) -> object:
+    if isinstance(value, str) and value.startswith("\0"):
+        return os.fsdecode(bytes.fromhex(value[1:]))
+    return value
+
+
+AnyPath = Annotated[Path, BeforeValidator(_from_json), PlainSerializer(_as_json, when_used="json")]
+"""A path in a record; its name need not be UTF-8, as JSON is."""
 
 
 def display_name(path: Path | str) -> str:

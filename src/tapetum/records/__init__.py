@@ -14,7 +14,6 @@ from tapetum.records.lock import hold, hold_name
 from tapetum.records.note import Note, Weight, by_weight
 from tapetum.records.reading import open_regular, parse_json, read_bytes, read_json
 from tapetum.records.record import (
-    AnyPath,
     FiniteOrNone,
     Record,
     changed,
@@ -25,7 +24,6 @@ from tapetum.records.record import (
 from tapetum.records.version import checkout
 
 __all__ = [
-    "AnyPath",
     "FiniteOrNone",
     "Folder",
     "FolderKind",

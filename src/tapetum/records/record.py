@@ -1,7 +1,6 @@
 """Frozen, validated data with JSON both ways: the form of everything that Tapetum stores."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
-    PlainSerializer,
     ValidationError,
 )
 
@@ -22,7 +19,7 @@ from tapetum.records.reading import parse_json, read_bytes
 from tapetum.records.version import describe_unreadable
 
 __all__ = [
-    *("AnyPath", "FiniteOrNone", "Record", "changed", "describe_faults", "differences"),
+    *("FiniteOrNone", "Record", "changed", "describe_faults", "differences"),
     "faults_are_ours",
 ]
 
@@ -97,25 +94,6 @@ def describe_faults(error: ValidationError) -> str:
         faults.append(f"{where}: {what}" if where else what)
     more = error.error_count() - len(faults)
     return "; ".join([*faults, f"and {more} more"] if more else faults)
-
-
-def _written(path: Path) -> str:
-    """Return the text of a path; that of one which is no text begins with a null character."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return f"\0{os.fsencode(path).hex()}"
-    return str(path)
-
-
-def _read(value: object) -> object:
-    if isinstance(value, str) and value.startswith("\0"):
-        return os.fsdecode(bytes.fromhex(value[1:]))
-    return value
-
-
-AnyPath = Annotated[Path, BeforeValidator(_read), PlainSerializer(_written, when_used="json")]
-"""A path in a record; its name need not be UTF-8, as JSON is."""
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from tapetum.arch import Architecture
 from tapetum.data import open_stored
+from tapetum.images import AnyPath
 from tapetum.nn import build
-from tapetum.records import AnyPath, Record
+from tapetum.records import Record
 from tapetum.search.judge import Measures, judge
 from tapetum.search.pace import Pacing
 from tapetum.training import Recipe, ShortTraining
