@@ -4,7 +4,6 @@ They are kept with every run and shipped in every package.
 """
 
 import math
-import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Self
@@ -310,15 +309,13 @@ class Scores(Record):
     @property
     def label_fault(self) -> str:
         """Says that one class for all images would do as well as the labels; else empty."""
-        true = {name: sum(row.values()) for name, row in self.confusion.items()}
-        if len(true) < 2 or self.mean.accuracy is None:
+        if len(self.confusion) < 2 or self.mean.accuracy is None:
             return ""
         given: Counter[str] = Counter()
         for row in self.confusion.values():
             given.update(row)
         total, (name, count) = given.total(), given.most_common(1)[0]
-        majority = max(true, key=true.__getitem__)
-        share, accuracy = true[majority] / total, self.mean.accuracy
+        (majority, share), accuracy = self._majority, self.mean.accuracy
         better = "no better" if accuracy <= share else f"hardly better ({_percent(accuracy)})"
         if count >= _ONE_CLASS * total:
             every = "every image" if count == total else f"{_percent(count / total)} of all images"
@@ -331,9 +328,11 @@ class Scores(Record):
         return f"the labels are no better than {majority!r} for every image ({_percent(share)})"
 
     @property
-    def _recalls(self) -> dict[str, float]:
-        """The share of the images of each class that are recognised, over all noise levels."""
-        return {name: row.get(name, 0) / sum(row.values()) for name, row in self.confusion.items()}
+    def _majority(self) -> tuple[str, float]:
+        """The most frequent class, and its share of the images."""
+        true = {name: sum(row.values()) for name, row in self.confusion.items()}
+        name = max(true, key=true.__getitem__)
+        return name, true[name] / sum(true.values())
 
     @property
     def _tells_classes_apart(self) -> bool:
@@ -341,24 +340,21 @@ class Scores(Record):
         chance = 1 / len(self.confusion)
         counts = [sum(row.values()) / len(self.rows) for row in self.confusion.values()]
         error = math.sqrt(sum(chance * (1 - chance) / count for count in counts)) * chance
-        return statistics.fmean(self._recalls.values()) > chance + 2 * error
+        return (self.mean.macro_accuracy or 0.0) > chance + 2 * error
 
     @property
     def _accuracy_remark(self) -> str:
-        """Says that the accuracy alone is below that of the majority class; else empty."""
-        true = {name: sum(row.values()) for name, row in self.confusion.items()}
-        accuracy = self.mean.accuracy
-        if len(true) < 2 or accuracy is None or self.label_fault:
+        """Says that the accuracy alone is not above that of the majority class; else empty."""
+        accuracy, macro = self.mean.accuracy, self.mean.macro_accuracy
+        if len(self.confusion) < 2 or accuracy is None or macro is None or self.label_fault:
             return ""
-        majority = max(true, key=true.__getitem__)
-        share = true[majority] / sum(true.values())
+        majority, share = self._majority
         if accuracy > share:
             return ""
-        macro = statistics.fmean(self._recalls.values())
         return (
             f"the accuracy ({_percent(accuracy)}) is not above that of {majority!r} for every "
             f"image ({_percent(share)}); the macro accuracy is {_percent(macro)}, where that would "
-            f"have {_percent(1 / len(true))}"
+            f"have {_percent(1 / len(self.confusion))}"
         )
 
     @property
@@ -367,23 +363,20 @@ class Scores(Record):
 
         Where one class is given to nearly all images, :attr:`label_fault` says more.
         """
-        if self.label_fault or len(self.confusion) < 2:
+        recalls = self.mean.recalls
+        if self.label_fault or len(recalls) < 2:
             return ""
-        chance, recalls = 1 / len(self.confusion), self._recalls
-        lost = [name for name, recall in recalls.items() if recall == 0]
         rare = sorted(
-            (n for n, recall in recalls.items() if 0 < recall < chance), key=recalls.__getitem__
+            (name for name, recall in recalls.items() if recall < 1 / len(recalls)),
+            key=recalls.__getitem__,
         )
-        found = []
-        if lost:
-            found.append(
-                f"no image of {', '.join(map(repr, lost))} is recognised, at any noise level"
-            )
-        if rare:
-            listed = (f"{name!r} ({_percent(recalls[name])})" for name in rare[:MOST_NAMED])
-            more = f" and {len(rare) - MOST_NAMED} others" if len(rare) > MOST_NAMED else ""
-            found.append(f"recognised less often than by chance: {', '.join(listed)}{more}")
-        return "; ".join(found)
+        lost = [repr(name) for name in rare if recalls[name] == 0]
+        some = [f"{name!r} ({_percent(recalls[name])})" for name in rare[len(lost) :]]
+        more = f" and {len(some) - MOST_NAMED} others" if len(some) > MOST_NAMED else ""
+        listed = f"{', '.join(some[:MOST_NAMED])}{more}"
+        faults = [f"no image of {', '.join(lost)} is recognised, at any noise level"] * bool(lost)
+        faults += [f"recognised less often than by chance: {listed}"] * bool(some)
+        return "; ".join(faults)
 
     @property
     def header(self) -> tuple[str, ...]:

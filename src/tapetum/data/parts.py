@@ -287,9 +287,7 @@ def _set_test_aside(
     part: PartFiles, used: Sequence[ImageFile], base: Path, found: Findings
 ) -> None:
     """Leave out the folder of the test part, or each file where others are in that folder."""
-    folder = base
-    for one in part.files[:1]:
-        folder = base / one.path.relative_to(base).parts[0]
+    folder = base / part.files[0].path.relative_to(base).parts[0] if part.files else base
     is_inside = all(one.path.is_relative_to(folder) for one in part.files)
     if is_inside and not any(one.path.is_relative_to(folder) for one in used):
         reason = f"its {len(part.files):,} image(s) are the test part, set aside"

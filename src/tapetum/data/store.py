@@ -230,10 +230,10 @@ def _write_arrays(images: ImageDataset, folder: Path, room_bytes: int) -> _Store
         for name, part in first._asdict().items()
         if part is not None
     }
+    chosen = images.spread(count)
     for start in range(0, count, _AT_ONCE):
         end = min(start + _AT_ONCE, count)
-        chosen = images.spread(count)[start:end]
-        for name, part in _seen(images, chosen)._asdict().items():
+        for name, part in _seen(images, chosen[start:end])._asdict().items():
             if part is not None:
                 arrays[name][start:end] = part
     for array in arrays.values():

@@ -7,6 +7,7 @@ it loses. A lower precision is timed beside fp32 in the same format.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 from statistics import fmean
 
 import numpy as np
@@ -79,12 +80,13 @@ def probe(
     sizes = ((size_px, size_px), (size_px + 5, size_px + 11))
     sizes_px = sizes if settings.fixed is None else (settings.fixed,)
     is_calibrated = settings.precision == "int8" and manifest.precision == "fp32"
+    shown = examples if is_calibrated else None
     generator, reference = np.random.default_rng(0), _reference(package)
     differences = _Differences()
     for size in sizes_px:
         images, boxes = random_images(manifest, count, size, generator)
-        if is_calibrated and examples is not None:
-            images = _noisy_images(package, examples, count, size)
+        if shown is not None:
+            images = _noisy_images(package, shown, count, size)
         wanted = [
             reference(image, None if boxes is None else boxes[index])
             for index, image in enumerate(images)
@@ -95,7 +97,7 @@ def probe(
         max_difference=differences.largest,
         sizes_px=sizes_px,
         num_images=count,
-        images="noisy" if is_calibrated and examples is not None else "random",
+        images="random" if shown is None else "noisy",
         runtime=run.runtime,
         tolerance=TOLERANCE_CALIBRATED if is_calibrated else TOLERANCES[settings.precision],
     )
@@ -119,11 +121,9 @@ def _noisy_images(
     package: Package, examples: Examples, count: int, size: tuple[int, int]
 ) -> _Floats:
     """Return noisy validation images at a size, some of them again where they are few."""
-    chosen = _chosen(examples.dataset)
-    places = range(count)
-    return np.stack(
-        [_example(package, examples, chosen[i % len(chosen)], i, size)[0] for i in places]
-    )
+    chosen = islice(cycle(_chosen(examples.dataset)), count)
+    made = (_example(package, examples, one, i, size) for i, one in enumerate(chosen))
+    return np.stack([noisy for noisy, *_ in made])
 
 
 def compare_speed(

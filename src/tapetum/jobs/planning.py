@@ -340,7 +340,7 @@ class _Planning:
         if self.is_starved(draft, share):
             yield (
                 f"no race is planned for {draft.target_ms:g} ms: it would leave fewer steps for "
-                f"the final training than any has by default; --search-minutes asks for one"
+                "the final training than any has by default; --search-minutes asks for one"
             )
             return
         if not (race := draft.minutes.race) or (count := self.count(draft, share)) >= ENOUGH:

@@ -194,7 +194,7 @@ def _pool(
     by_index: defaultdict[int, list[float]] = defaultdict(list)
     for (_, index), median_ms in medians.items():
         by_index[index].append(median_ms)
-    rows = [medians for index, medians in by_index.items() if index < num_networks]
+    rows = [row for index, row in by_index.items() if index < num_networks]
     samples = [Sample(draw(campaign, i), faster_half_mean(by_index[i])) for i in sorted(by_index)]
     return Measurements(samples, min(map(len, rows), default=0), relative_noise(rows))
 

@@ -6,22 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from tapetum.errors import InputError
 from tapetum.records.files import write_atomically
 from tapetum.records.reading import parse_json, read_bytes
 from tapetum.records.version import describe_unreadable
 
-__all__ = [
-    *("FiniteOrNone", "Record", "changed", "describe_faults", "differences"),
-    "faults_are_ours",
-]
+__all__ = ["FiniteOrNone", "Record", "changed", "describe_faults", "differences", "faults_are_ours"]
 
 R = TypeVar("R", bound="Record")
 

@@ -51,7 +51,7 @@ def propose_known(
         raise refusal(timed, span, target_ms)
     known = _candidates(timed)
     inside = [one for one in known if keeps_budget(one.timing.median_ms, target_ms)]
-    near, wanted = inside or [_largest(known, target_ms)], required(with_mobile=with_mobile)[:count]
+    near = inside or [_largest(known, target_ms)]
     fixed = dict(_fixed(near, target_ms, with_mobile=with_mobile))
     if RULE not in fixed:  # a race needs a default
         fixed = {RULE: _largest(_of(known, RULE) or near, target_ms), **fixed}
@@ -59,6 +59,7 @@ def propose_known(
     others = most_different(
         list(rest), [one.shape for one in fixed.values()], max(0, count - len(fixed))
     )
+    wanted = required(with_mobile=with_mobile)[:count]
     named = [*fixed.items(), *((f"timed-{n:02}", rest[one]) for n, one in enumerate(others, 1))]
     candidates = tuple(one.model_copy(update={"name": name}) for name, one in named[:count])
     return Proposal(
