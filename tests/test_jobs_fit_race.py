@@ -127,7 +127,7 @@ def race_in(path: Path, photos: Path, device: ShapeRuntime) -> Race:
     options = {"batch_size": 4, "epochs": 1, "size_px": 32, "precision": "fp32"}
     given = fit_options(photos, path, target_ms=TARGET_MS, runtime=device, **UNRACED, **options)
     opened = open_request(given)
-    return Race(FitWork(FIT.open(path), opened.dataset, opened.device, silent), None)
+    return Race(FitWork(FIT.open(path), opened.dataset, opened.device, silent))
 
 
 def copied(fit: FitResult, path: Path) -> FitResult:
@@ -479,7 +479,7 @@ def test_scoring_is_planned_by_how_long_some_images_take(
     device = ShapeRuntime(monkeypatch)
     monkeypatch.setattr("tapetum.jobs.durations.usable_cores", lambda: 1)
     pace = ScoringPace(0.0, 60.0, 60.0, 0.0, num_levels=1)
-    monkeypatch.setattr("tapetum.jobs.durations.scoring_pace", lambda *_, **__: pace)
+    monkeypatch.setattr("tapetum.jobs.planning.scoring_pace", lambda *_, **__: pace)
 
     def scoring(precision: str) -> float:
         options = {"batch_size": 4, "size_px": 32, "target_ms": 0.1, "precision": precision}
@@ -489,6 +489,47 @@ def test_scoring_is_planned_by_how_long_some_images_take(
 
     assert scoring("fp32") == pytest.approx(1.0, rel=0.01)
     assert scoring("int8") == pytest.approx(4.0, rel=0.01)  # both are compared before it ships
+
+
+@pytest.mark.parametrize(("total", "count"), [(6, 1), (11, 2), (16, 3), (300, None), (None, None)])
+def test_a_short_total_time_scores_some_of_the_images(
+    total: float | None,
+    count: int | None,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many of the 4 as a fifth of it scores, at a minute each, where trainings are shortened."""
+    monkeypatch.setattr("tapetum.jobs.durations.usable_cores", lambda: 1)
+    monkeypatch.setattr("tapetum.jobs.planning.FEWEST_SCORED", 1)
+    pace = ScoringPace(0.0, 60.0, 60.0, 0.0, num_levels=1)
+    monkeypatch.setattr("tapetum.jobs.planning.scoring_pace", lambda *_, **__: pace)
+    options = {"batch_size": 4, "size_px": 32, "target_ms": 0.1, "precision": "fp32"}
+    options |= {"minutes": 12.0, "runtime": ShapeRuntime(monkeypatch), "total_minutes": total}
+    opened = open_request(fit_options(photos, tmp_path, **options))
+    plans, _ = make_plans(opened, [0.1], {})
+    assert plans.num_scored == count
+    assert plans.minutes.scoring == pytest.approx(count or 4, rel=0.01)
+    said = f"{count} validation images, evenly spread, judge the networks, since --total-minutes"
+    assert (said in " ".join(plans.lines(opened.request))) == (count is not None)
+    if count is not None:
+        assert plans.used_minutes + plans.minutes.total == pytest.approx(total)
+
+
+def test_what_is_scored_is_what_the_plan_allows(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images of every class; the report and the scores say how many, and a fit goes on with it."""
+    monkeypatch.setattr("tapetum.jobs.planning._Planning.num_scored", lambda *_: 2)
+    device, path = ShapeRuntime(monkeypatch), tmp_path / "fit"
+    options = {**UNRACED, "total_minutes": 60.0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tapetum.jobs.fit_delivery.export_run", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit_on(device, photos, path, **options)
+    result = fit_on(device, photos, path, **options, resume=True)
+    assert result.scores.class_images == {"bright": 1, "dark": 1}
+    assert "2 validation images, evenly spread, judge" in (path / "report.html").read_text()
 
 
 def test_the_pair_is_planned_once(

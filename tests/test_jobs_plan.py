@@ -19,7 +19,7 @@ from tapetum.jobs.methods import (
     require_time,
     timing_minutes,
 )  # fmt: skip
-from tapetum.jobs.plan import Minutes, share_of, shortened
+from tapetum.jobs.plan import Minutes, require_share, share_of, shortened
 from tapetum.training import Length, Recipe
 
 MINUTES = Minutes(timing=1, race=10, training=10, controls=20, scoring=1, export=1)
@@ -51,11 +51,11 @@ def test_race_and_trainings_of_all_budgets_are_shortened_alike(total: float, use
 def test_the_least_time_that_is_named_is_enough() -> None:
     """A tenth of race and trainings; anything below is refused."""
     with pytest.raises(InputError, match="is too short") as refused:
-        share_of([MINUTES], 8.9, 2)
+        require_share([MINUTES], 8.9, 2)
     found = re.search(r"give ([0-9.]+) minutes", refused.value.remedy)
     assert found is not None
     least = float(found[1])
-    assert 2 + MINUTES.shortened(share_of([MINUTES], least, 2)).total <= least
+    assert 2 + MINUTES.shortened(require_share([MINUTES], least, 2)).total <= least
     assert least == pytest.approx(9, abs=0.1)
 
 
@@ -190,17 +190,16 @@ def test_a_fallback_gets_what_is_left_or_is_left_out(monkeypatch: pytest.MonkeyP
         assert allowed.note.startswith(said) if 0 < share < 1 else not allowed.note
 
 
-@pytest.mark.parametrize("method", ["race", "none"])
 @pytest.mark.parametrize("targets", [(3.0,), (1.0, 2.0, 400.0)])
 def test_a_time_in_which_nothing_fits_is_refused_before_anything_is_timed(
-    method: str, targets: tuple[float, ...]
+    targets: tuple[float, ...],
 ) -> None:
-    """That is timing and export of every budget; what is proposed is never refused by it."""
-    least = sum(timing_minutes(one, races=method == "race") + EXPORT_MINUTES for one in targets)
-    require_time(targets, method, None)
-    require_time(targets, method, 1.001 * least)
+    """That is timing and export of every budget, without a race; what is proposed is enough."""
+    least = sum(timing_minutes(one, races=False) + EXPORT_MINUTES for one in targets)
+    require_time(targets, None)
+    require_time(targets, 1.001 * least)
     with pytest.raises(InputError, match="is too short") as refused:
-        require_time(targets, method, 0.999 * least)
+        require_time(targets, 0.999 * least)
     proposed = re.search(r"give (\d+) minutes", refused.value.remedy)
     assert proposed is not None
-    require_time(targets, method, float(proposed[1]))
+    require_time(targets, float(proposed[1]))

@@ -5,7 +5,7 @@ A dataset returns clean images by index; :mod:`tapetum.training.batches` adds th
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -205,6 +205,13 @@ class Dataset:
     summary: FolderSummary | None = None
     split_list: SplitList | None = None
     num_trained: int = 0
+
+    def scored_on(self, count: int | None) -> "Dataset":
+        """Return it with at most so many validation images, evenly spread; None keeps all."""
+        images = self.validation
+        if count is None or count >= len(images):
+            return self
+        return replace(self, validation=images.subset(images.spread(count)))
 
     def hold_out(self, fraction: float) -> tuple[ImageDataset, ImageDataset]:
         """Return two parts of the training images, the second of about a fraction of them.

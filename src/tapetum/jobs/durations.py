@@ -1,13 +1,12 @@
 """How long each stage of a fit takes here now, by some training steps and some scored images."""
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 from tapetum.arch import Architecture, cost
 from tapetum.data import ImageDataset
-from tapetum.evaluation import ScoringPace, scoring_pace
+from tapetum.evaluation import ScoringPace
 from tapetum.formats import PrecisionChoice
 from tapetum.jobs.choose import named_architecture, pair_of
 from tapetum.jobs.methods import EXPORT_MINUTES, FINAL_TIMING_MINUTES, timing_minutes
@@ -95,8 +94,14 @@ class Durations:
     opened: OpenedRequest
     settings: ShapeSettings
     progress: ProgressCallback
+    pace: ScoringPace
     slower: float = 1.0  # how many times as long as on a quiet machine timing and scoring take
     steps_s: dict[Architecture, StepTimes] = field(default_factory=dict)
+
+    def scored_on(self, count: int | None) -> Self:
+        """Return the same with at most so many validation images; None keeps all."""
+        dataset = self.opened.dataset.scored_on(count)
+        return replace(self, opened=replace(self.opened, dataset=dataset))
 
     def step_s(self, network: Architecture) -> StepTimes:
         """Return the time of a training step of a network, measured once."""
@@ -219,10 +224,3 @@ class Durations:
             self.opened.dataset, pass_ms / 1000, max_megapixels=max_megapixels, filters=filters
         )
         return seconds / math.pow(usable_cores(), PARALLEL) / 60
-
-    @cached_property
-    def pace(self) -> ScoringPace:
-        """How long the scoring of an image takes here, measured once."""
-        noise = self.opened.request.recipe.noise
-        with step(self.progress, "timing the scoring of some images"):
-            return scoring_pace(self.opened.dataset, noise.spread(), protocol=noise.protocol)

@@ -78,7 +78,7 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         for path in options.get("beside") or ():
             FIT.require_finished(path)
         targets = options["target_ms"] if job == "fit_front" else (options["target_ms"],)
-        require_time(targets, options["method"], options["total_minutes"])
+        require_time(targets, options["total_minutes"])
     if job in ("search", "fit"):
         _refuse_target(options)
     if job in ("train", "search", "fit", "fit_front") and not is_digits(options["data"]):

@@ -36,7 +36,7 @@ from tapetum.jobs.fit_result import (
 from tapetum.jobs.fit_start import START, say_start, start_weights, with_start
 from tapetum.jobs.fit_steps import StepsMade
 from tapetum.jobs.fit_work import FitWork, Sections
-from tapetum.jobs.look import PLAN, Looked, timings_name
+from tapetum.jobs.look import PLAN, timings_name
 from tapetum.jobs.match_shape import MatchedShape, match_known, match_shape
 from tapetum.jobs.methods import FEWEST_PROPOSED
 from tapetum.jobs.plan import Plan, Plans
@@ -82,13 +82,11 @@ class Race:
 
     Attributes:
         work: The folder and what its steps need.
-        looked: The plan and what was timed for it; None where the shared folder has both.
         workers: Trainings of the race at the same time; None for one a core.
         ray: Address of a Ray cluster that trains them; None for none.
     """
 
     work: FitWork
-    looked: Looked | None
     workers: int | None = None
     ray: str | None = None
 
@@ -136,10 +134,7 @@ class Race:
         )
 
     def prepare(self) -> None:
-        """Keep what was timed for the plan, and say the plan."""
-        if self.looked is not None:
-            self.looked.keep(self.folder)
-            self.plans.say(self.work.request)
+        """Say that the total time is counted again, where the fit goes on."""
         if (self.work.path / CANDIDATES).exists():
             self.allowance.resumed()
 
@@ -452,7 +447,9 @@ class Race:
             )
         facts = {
             "possible latencies": f"{span}, {span.num_timed} networks timed",
-            "plan": "; ".join([str(self.plan), *self.plan.notes]),
+            "plan": "; ".join(
+                filter(None, [str(self.plan), *self.plan.notes, self.plans.few_scored])
+            ),
         }
         if (result := self.raced) is not None:
             tables = race_tables(result, found.candidates, self.shape_of(fit.delivery.run))

@@ -42,7 +42,7 @@ from tapetum.jobs.fit_result import (
 )
 from tapetum.jobs.fit_tfnas import TfNas, look_at_space
 from tapetum.jobs.fit_work import COMPARING, PACKAGING, TRAINING, FitWork, Method
-from tapetum.jobs.look import Looked, look_at_shapes
+from tapetum.jobs.look import Looked, look_at_shapes, planned_images
 from tapetum.jobs.methods import MOST_PROPOSED, FitOptions, MethodName, effort_of
 from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
@@ -194,14 +194,17 @@ def fit_opened(
     with FIT.work(path, request, **again) as folder:
         if not folder.is_finished:
             folder.sweep()
+            if looked is not None:
+                looked.keep(path, request)
+            images = planned_images(opened.dataset, shared or path)
             work = FitWork(
-                *(folder, opened.dataset, device, options.progress),
+                *(folder, images, device, options.progress),
                 *(shared, beside, options.started_s),
                 source=opened.source,
                 pretrained=opened.pretrained,
                 timings=opened.timings,
             )
-            _finish(work, _method(work, opened, options, looked))
+            _finish(work, _method(work, opened, options))
     return FitResult.open(path)
 
 
@@ -268,10 +271,8 @@ def continued(
     return replace(opened, request=request)
 
 
-def _method(
-    work: FitWork, opened: OpenedRequest, options: FitOptions, looked: Looked | None
-) -> Method:
+def _method(work: FitWork, opened: OpenedRequest, options: FitOptions) -> Method:
     """Return the way in which the network is chosen."""
     if isinstance(work.request.method, TfNasSettings):
         return TfNas(work, opened.table, effort_of(options.networks, options.table_minutes))
-    return Race(work, looked, options.workers, options.ray)
+    return Race(work, options.workers, options.ray)

@@ -128,8 +128,7 @@ def fit_front(
     with FRONT.work(path, request, **again) as folder:
         folder.sweep()
         if looked is not None:
-            looked.keep(path)
-            looked.plans.say(request.fit)
+            looked.keep(path, request.fit)
         given.resume, given.overwrite = True, False
         front = Front(path, tuple(_fit_each(opened, targets, path, given)), beside)
         if beside or not folder.is_finished:

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+from tapetum.data import Dataset
 from tapetum.jobs.durations import TimedPrecisions
 from tapetum.jobs.elsewhere import shapes_for
 from tapetum.jobs.plan import Plans
 from tapetum.jobs.planning import make_plans
-from tapetum.jobs.request import OpenedRequest
+from tapetum.jobs.request import FitRequest, OpenedRequest
 from tapetum.latency import TimedShapes
 from tapetum.runtime import Precision
 
-__all__ = ["PLAN", "Looked", "look_at_shapes", "timings_name"]
+__all__ = ["PLAN", "Looked", "look_at_shapes", "planned_images", "timings_name"]
 
 PLAN = "plan.json"
 
@@ -29,12 +30,19 @@ class Looked(NamedTuple):
     plans: Plans
     timed: TimedPrecisions
 
-    def keep(self, folder: Path) -> None:
-        """Write both, where no earlier ones are kept."""
+    def keep(self, folder: Path, request: FitRequest) -> None:
+        """Write both, where no earlier ones are kept, and print the plans."""
         if not (folder / PLAN).exists():
             for precision, timed in self.timed.items():
                 timed.write(folder / timings_name(precision))
             self.plans.write(folder / PLAN)
+        self.plans.say(request)
+
+
+def planned_images(dataset: Dataset, folder: Path) -> Dataset:
+    """Return a dataset with the validation images that the plan in a folder has time to score."""
+    plan = folder / PLAN
+    return dataset.scored_on(Plans.read(plan).num_scored) if plan.exists() else dataset
 
 
 def timings_name(precision: Precision) -> str:

@@ -98,10 +98,9 @@ def timing_minutes(target_ms: float, *, races: bool) -> float:
     return FINAL_TIMING_MINUTES + count * FIT_MS * max(1.0, target_ms / 20) / 60_000
 
 
-def require_time(targets: Sequence[float], method: str, total_minutes: float | None) -> None:
+def require_time(targets: Sequence[float], total_minutes: float | None) -> None:
     """Refuse a total time in which not even timing and export fit, before anything is timed."""
-    races = method == "race"
-    least = sum(timing_minutes(one, races=races) + EXPORT_MINUTES for one in targets)
+    least = sum(timing_minutes(one, races=False) + EXPORT_MINUTES for one in targets)
     if total_minutes is not None and total_minutes < least:
         alone = f"is too short: timing and export alone take about {in_words(least)}"
         remedy = f"give {math.ceil(least) + 3} minutes or more, and the plan says what they allow"

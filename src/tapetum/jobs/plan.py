@@ -19,7 +19,10 @@ from tapetum.runtime import Precision
 from tapetum.search import FeasibleRange
 from tapetum.training import Length, Recipe
 
-__all__ = ["LEAST_SHARE", "Minutes", "Plan", "Plans", "share_of", "shortened", "significant"]
+__all__ = [
+    *("LEAST_SHARE", "Minutes", "Plan", "Plans"),
+    *("require_share", "share_of", "shortened", "significant"),
+]
 
 LEAST_SHARE = 0.1  # of race and trainings, to which a total time may shorten them
 
@@ -135,6 +138,8 @@ class Plans(Record):
         share: Share of race and trainings for which the total time is enough.
         slower: How many times as long as on a quiet machine timing and scoring are expected to
             take, which their minutes include.
+        num_scored: Number of validation images, evenly spread, that the total time allows to score;
+            None for all.
     """
 
     schema_version: Literal[2] = 2
@@ -144,6 +149,18 @@ class Plans(Record):
     num_batches: PositiveInt
     share: PositiveFloat = 1.0
     slower: PositiveFloat = 1.0
+    num_scored: PositiveInt | None = None
+
+    @property
+    def few_scored(self) -> str:
+        """Say that not all validation images are scored; empty where they are."""
+        if self.num_scored is None:
+            return ""
+        return (
+            f"{self.num_scored:,} validation images, evenly spread, judge the networks, since "
+            f"--total-minutes {self.total_minutes:g} leaves no time for all of them; tapetum "
+            "evaluate scores the package on all"
+        )
 
     def of(self, target_ms: float) -> Plan:
         """Return the plan of a budget."""
@@ -175,6 +192,8 @@ class Plans(Record):
             race = f"{one.num_candidates} candidates, " if one.minutes.race else ""
             yield f"plan{which}: {race}{one}"
             yield from one.notes
+        if self.num_scored is not None:
+            yield self.few_scored
         if len(self.plans) > 1:
             yield f"all {len(self.plans)} budgets: {in_words(self.minutes.total)}"
         if self.total_minutes is not None:
@@ -239,14 +258,24 @@ def share_of(stages: Sequence[Minutes], total: float | None, used: float = 0.0) 
         total: Minutes that were given; None for any.
         used: Minutes that have passed.
 
-    Raises:
-        InputError: Even the shortest race and trainings take longer; the message says how long.
+    Returns:
+        At most 1; less than ``LEAST_SHARE``, or even less than 0, where nothing fits.
     """
     minutes = reduce(add, stages)
     if total is None or used + minutes.total <= total:
         return 1.0
-    share = (total - used - minutes.fixed) / minutes.learning
-    if share < LEAST_SHARE:
+    return (total - used - minutes.fixed) / minutes.learning
+
+
+def require_share(stages: Sequence[Minutes], total: float | None, used: float = 0.0) -> float:
+    """Return the same as :func:`share_of`, where race and trainings fit.
+
+    Raises:
+        InputError: Even the shortest race and trainings take longer; the message says how long.
+    """
+    share = share_of(stages, total, used)
+    if total is not None and share < LEAST_SHARE:
+        minutes = reduce(add, stages)
         least = used + minutes.fixed + LEAST_SHARE * minutes.learning
         raise InputError(
             f"--total-minutes {total:g} is too short: timing, scoring and export take "

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial, reduce
 from operator import add
@@ -10,6 +10,7 @@ from typing import Any
 
 from tapetum.arch import ShapeSpace
 from tapetum.errors import InputError
+from tapetum.evaluation import scoring_pace
 from tapetum.formats import FEWEST_IMAGES
 from tapetum.jobs.choose import say
 from tapetum.jobs.deadline import slowness
@@ -17,7 +18,7 @@ from tapetum.jobs.device import Device
 from tapetum.jobs.durations import Draft, Durations, TimedPrecisions, nearest, steps_of
 from tapetum.jobs.elsewhere import int8_ratio
 from tapetum.jobs.methods import FEWEST_PROPOSED, MOST_PROPOSED, RUN_INT8, require_time
-from tapetum.jobs.plan import Plan, Plans, share_of, significant
+from tapetum.jobs.plan import LEAST_SHARE, Plan, Plans, require_share, share_of, significant
 from tapetum.jobs.remedies import timed_remedies
 from tapetum.jobs.request import FitRequest, OpenedRequest, ShapeSettings
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, probe_widths, time_interleaved
@@ -42,6 +43,8 @@ PAYS = 0.85  # of the latency in fp32, below which int8 ships where it may
 NUM_ROUNDS = 3
 LONGEST = 1.5  # times the largest budget: larger networks are not timed
 ENOUGH, FEWEST = 9, 3  # candidates of a race
+SCORING_SHARE = 0.2  # of a total time that shortens the trainings
+FEWEST_SCORED = 100  # validation images
 
 
 def make_plans(
@@ -61,7 +64,7 @@ def make_plans(
         The plans, and all shapes that were timed.
     """
     settings = opened.request.method
-    require_time(targets, settings.method, getattr(settings, "total_minutes", None))
+    require_time(targets, getattr(settings, "total_minutes", None))
     started_s = time.monotonic() if started_s is None else started_s
     planning = _Planning(
         opened, tuple(targets), workers or ShortTraining.most_at_once(), dict(known)
@@ -97,7 +100,10 @@ class _Planning:
 
     @cached_property
     def durations(self) -> Durations:
-        return Durations(self.opened, self.settings, self.progress, self.slower)
+        noise = self.request.recipe.noise
+        with step(self.progress, "timing the scoring of some images"):
+            pace = scoring_pace(self.opened.dataset, noise.spread(), protocol=noise.protocol)
+        return Durations(self.opened, self.settings, self.progress, pace, self.slower)
 
     @cached_property
     def slower(self) -> float:
@@ -136,23 +142,21 @@ class _Planning:
         precisions = self.precisions()
         self.require_feasible(precisions)
         self.require_start(precisions)
-        total, first = self.settings.total_minutes, self.targets[0]
-
-        def draft(target_ms: float, *, race: bool = True) -> Draft:
-            given = {"race": race, "with_pair": target_ms == first}
-            return self.durations.draft(target_ms, precisions[target_ms], self.timed, **given)
-
-        drafts = [draft(one) for one in self.targets]
+        total, durations = self.settings.total_minutes, self.durations
+        whole = self.drafts(durations, precisions)
         used = (time.monotonic() - started_s) / 60  # other measurements were waited for, too
-        share = share_of([one.minutes for one in drafts], total, used)
+        num_scored = self.num_scored(whole, used)
+        durations = durations.scored_on(num_scored)
+        drafts = self.drafts(durations, precisions)
+        share = max(LEAST_SHARE, share_of([one.minutes for one in drafts], total, used))
         notes = {one.target_ms: tuple(self.few(drafts, one, share, used)) for one in drafts}
-        kept = [
-            one
-            if self.count(one, share) > 1 and not self.is_starved(one, share)
-            else draft(one.target_ms, race=False)
+        raced = {
+            one.target_ms
             for one in drafts
-        ]
-        share = share_of([one.minutes for one in kept], total, used)
+            if self.count(one, share) > 1 and not self.is_starved(one, share)
+        }
+        kept = self.drafts(durations, precisions, raced)
+        share = require_share([one.minutes for one in kept], total, used)
         return Plans(
             plans=tuple(
                 self.plan(one, share, precisions[one.target_ms], notes[one.target_ms])
@@ -163,7 +167,39 @@ class _Planning:
             num_batches=self.num_batches,
             share=share,
             slower=self.slower,
+            num_scored=num_scored,
         )
+
+    def drafts(
+        self,
+        durations: Durations,
+        precisions: Mapping[float, Precision],
+        raced: Container[float] | None = None,
+    ) -> list[Draft]:
+        """Return the stages of each budget, whole; ``raced`` are those with a race, None for all.
+
+        The pair is trained with the first budget.
+        """
+        return [
+            durations.draft(
+                target_ms,
+                precisions[target_ms],
+                self.timed,
+                race=raced is None or target_ms in raced,
+                with_pair=target_ms == self.targets[0],
+            )
+            for target_ms in self.targets
+        ]
+
+    def num_scored(self, drafts: Sequence[Draft], used: float) -> int | None:
+        """Return how many validation images a total time allows to score; None for all."""
+        total, count = self.settings.total_minutes, len(self.opened.dataset.validation)
+        stages = [one.minutes for one in drafts]
+        if total is None or share_of(stages, total, used) == 1:
+            return None
+        share = SCORING_SHARE * (total - used) / sum(one.scoring for one in stages)
+        kept = max(FEWEST_SCORED, int(share * count))
+        return kept if kept < count else None
 
     def plan(self, draft: Draft, share: float, precision: Precision, notes: Sequence[str]) -> Plan:
         """Return the plan of a budget with a share of race and trainings."""
@@ -320,13 +356,13 @@ class _Planning:
         return how_many(MOST_PROPOSED, race_s, **self.pace(draft)) if race_s else 1
 
     def is_starved(self, draft: Draft, share: float) -> bool:
-        """Whether a race that nobody asked for would leave its winner too few steps."""
+        """Whether a race that nobody asked for would leave its winner too little, or no time."""
         settings = self.settings
         is_asked = settings.search_minutes is not None or self.opened.source is not None
         if settings.total_minutes is None or is_asked or not draft.minutes.race:
             return False
         steps = steps_of(self.recipe(draft, share), draft.step_s, self.num_batches)
-        return bool(Recipe.too_few(steps))
+        return share <= LEAST_SHARE or bool(Recipe.too_few(steps))
 
     def pace(self, draft: Draft) -> dict[str, Any]:
         """Return what decides how many networks can race."""
@@ -339,8 +375,8 @@ class _Planning:
         """Say that few networks race, or none, and which minutes would allow more."""
         if self.is_starved(draft, share):
             yield (
-                f"no race is planned for {draft.target_ms:g} ms: it would leave fewer steps for "
-                "the final training than any has by default; --search-minutes asks for one"
+                f"no race is planned for {draft.target_ms:g} ms: it would leave too little time "
+                "for the final training; --search-minutes asks for one"
             )
             return
         if not (race := draft.minutes.race) or (count := self.count(draft, share)) >= ENOUGH:
