@@ -57,7 +57,7 @@ def step(*, rows: bool) -> Callable[[], object]:
     if not rows:
         for module in network.modules():
             if isinstance(module, RowBatchNorm2d):
-                module.__class__ = nn.BatchNorm2d
+                module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]  # its parent
     network.to(memory_format=torch.channels_last)
     noisy = torch.rand(64, 1, 96, 96).contiguous(memory_format=torch.channels_last)
     boxes = torch.tensor([[[3.0, 4.0, 31.0, 32.0], [50.0, 50.0, 78.0, 78.0]]]).repeat(64, 1, 1)

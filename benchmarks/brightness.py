@@ -37,7 +37,7 @@ def row(data: Path, work: Path, *, share: float, seed: int) -> dict[str, Any]:
         seed=seed,
     )
     known = {"case": f"{data.name}, brightness +-{share:.0%}", "seed": seed}
-    found = result.scores.headline.model_dump(include=set(MEANS))
+    found: dict[str, Any] = result.scores.headline.model_dump(include=set(MEANS))
     return known | {"steps": result.steps} | found | {"processor_minutes": used}
 
 

@@ -136,9 +136,9 @@ def main() -> None:
     given = parser.parse_args()
     timing.PAUSE_S = given.pause
     if given.cpu_time:
-        names = {"thread_time_ns": time.thread_time_ns, "process_time_ns": time.process_time_ns}
-        names |= {"perf_counter_ns": time.thread_time_ns, "sleep": time.sleep}
-        timing.time = SimpleNamespace(**names)
+        clock = {"perf_counter_ns": time.thread_time_ns, "sleep": time.sleep}
+        clock |= {name: getattr(time, name) for name in ("thread_time_ns", "process_time_ns")}
+        vars(timing)["time"] = SimpleNamespace(**clock)
     runtime, provenance = find_runtime("onnxruntime"), stamp(seed=0)
     table = measured(runtime, given.minutes)
 

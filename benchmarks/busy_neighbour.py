@@ -96,11 +96,17 @@ def measure(rounds: int, seconds: float, threads: int) -> list[dict[str, float]]
     }
     try:
         for worker in workers.values():
-            worker.stdout.readline()
+            _answer(worker)
         return [_round(workers, neighbour, seconds) for _ in range(rounds)]
     finally:
-        for process in (neighbour, *workers.values()):
-            process.kill()
+        neighbour.kill()
+        for worker in workers.values():
+            worker.kill()
+
+
+def _answer(worker: "subprocess.Popen[str]") -> str:
+    assert worker.stdout is not None  # noqa: S101  (a pipe)
+    return worker.stdout.readline()
 
 
 def _round(
@@ -112,9 +118,10 @@ def _round(
     for surrounding in SURROUNDINGS:
         neighbour.send_signal(signal.SIGCONT if surrounding == "busy" else signal.SIGSTOP)
         for way, worker in workers.items():
+            assert worker.stdin is not None  # noqa: S101  (a pipe)
             worker.stdin.write(f"{seconds}\n")
             worker.stdin.flush()
-            speeds[f"{way}, {surrounding}"] = float(worker.stdout.readline())
+            speeds[f"{way}, {surrounding}"] = float(_answer(worker))
     neighbour.send_signal(signal.SIGSTOP)
     return speeds
 

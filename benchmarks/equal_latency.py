@@ -72,7 +72,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "paper" / "results" / "reproduction" / "small" / "old_search"
 SIZES_PX = {"imagenette128": 64, "neu_cls": 128, "digit-crops": None, "drawn": 32}
 DATASETS = tuple(SIZES_PX)[:3]
-BUDGETS = (0.9, 0.45, 0.225)  # x of b20: where the published DC-NAS S lies, a half, a quarter
+BUDGETS = (0.9, 0.45, 0.225, 0.11)  # x of b20: where the published DC-NAS S lies, and parts of it
 BASE, PAIR, INT8 = "b20", ("mobilenet-v3-small", "unet-s"), "int8"
 OF_BUDGET = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net"}
 OF_THE_PAPER = {"published": "dc-nas-s", "random": "dc-nas-s-random"}
@@ -241,7 +241,8 @@ class Bench:
         looked = look_at_shapes(opened, [target_ms], folder, overwrite=False, workers=1)
         with FIT.work(folder, opened.request, resume=True) as kept:
             work = FitWork(kept, opened.dataset, opened.device, silent)
-            race = Race(work, looked, workers=1)
+            looked.keep(folder, opened.request)
+            race = Race(work, workers=1)
             race.prepare()
             chosen = kept.once(SELECTION, FittedNetwork, race.choose)
         found, space = race.candidates(), race.timings.space
@@ -428,7 +429,7 @@ def restore(asked: argparse.Namespace) -> None:
     for cell in earlier(asked).get("cells", ()):
         stem = stem_of(asked.minutes, cell["budget_x_of_b20"], cell["seed"])
         folder = asked.out / cell["dataset"] / "cells"
-        once(folder / f"{stem}_{cell['row']}.json", lambda cell=cell: cell)
+        once(folder / f"{stem}_{cell['row']}.json", partial(dict, cell))
 
 
 def draw_images(folder: Path) -> None:

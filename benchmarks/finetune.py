@@ -39,9 +39,11 @@ def finetuned(run: Path, *, bits: int, epochs: int) -> dict[str, Any]:
     """Put a run into int8 of fewer bits, fine-tune it, and return what it loses."""
     weight, value = 2 ** (bits - 1) - 1, 2**bits - 1
     fewer = {"MOST_WEIGHT": weight, "MOST_REDUCED": weight, "MOST_VALUE": value}
-    out, known = run / f"{bits}.tapetum", {"precision": "int8", "overwrite": True}
+    out = run / f"{bits}.tapetum"
     with patch.multiple(quantise, **fewer):
-        choice = tapetum.export(run, out, finetune=epochs, **known).precision
+        choice = tapetum.export(
+            run, out, precision="int8", finetune=epochs, overwrite=True
+        ).precision
     assert choice is not None  # noqa: S101  (int8 was asked for)
     tuning = choice.finetuning
     assert tuning is not None  # noqa: S101  (as above)

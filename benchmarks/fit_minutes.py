@@ -58,7 +58,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         "planned_stages": plan.minutes.model_dump(),
         "images": {"training": data.num_train, "validation": data.num_validation},
         "cores": usable_cores(),
-        "delivered_ms": delivery.timing.median_ms,
+        "delivered_ms": None if delivery.timing is None else delivery.timing.median_ms,
         "precision": result.conditions.precision,
         "macro_accuracy": delivery.scores.mean.macro_accuracy,
         "psnr_db": delivery.scores.mean.psnr_db,

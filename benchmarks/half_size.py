@@ -29,7 +29,8 @@ def row(data: Path, work: Path, *, size_px: int, share: float, seed: int) -> dic
     affordable = MULTIPLY_ADDS_A_PIXEL * size_px**2
     network = default_network(data.name, size_px=size_px, multiply_adds=affordable)
     stem, form = f"{data.name}_{size_px}_{share:g}", {"size_px": size_px, "recipe": recipe}
-    steps = kept_steps(work / f"{stem}_pace.json", MINUTES, network, data, **form)
+    pace = work / f"{stem}_pace.json"
+    steps = kept_steps(pace, MINUTES, network, data, size_px=size_px, recipe=recipe)
     result, used = trained(
         data, work / f"{stem}_{seed}", architecture=network, steps=steps, seed=seed, **form
     )
@@ -39,7 +40,7 @@ def row(data: Path, work: Path, *, size_px: int, share: float, seed: int) -> dic
         )
     case = f"{data.name} at {size_px} px, half the size for {share:.0%}"
     known = {"case": case, "seed": seed}
-    found = result.scores.headline.model_dump(include={*MEANS, "num_images"})
+    found: dict[str, Any] = result.scores.headline.model_dump(include={*MEANS, "num_images"})
     return known | {"steps": result.steps} | found | {"processor_minutes": used}
 
 

@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from result_file import add_json_option, as_text, write_result
 from tapetum.arch import Architecture, Branch, Shape, cost, families, find_architecture, spaces
 from tapetum.latency import Conditions, DeployedNetwork, Timing, find_runtime, time_interleaved
 from tapetum.provenance import stamp
+from tapetum.runtime import Precision
 
 SIZE_PX, CLASSES = 64, 10
 DC_NAS_S_MULTIPLY_ADDS = 161e6
@@ -60,8 +61,7 @@ def plain(*widths: int) -> Architecture:
 
 def base_20() -> Architecture:
     """The network that latencies are compared with."""
-    size = {"base_width": 20, "depth": 4, "multiplier": 1.5, "convs": 2}
-    denoiser = families.unet("unet", **size, channels=3)
+    denoiser = families.unet("unet", base_width=20, depth=4, multiplier=1.5, convs=2, channels=3)
     return families.integrated(denoiser, "base-20", num_classes=CLASSES, boxes=False)
 
 
@@ -99,7 +99,7 @@ def compared(rounds: int, threads: int) -> dict[str, Any]:
     """Time all networks in both precisions, in turns."""
     runtime, known = find_runtime("onnxruntime"), networks()
     conditions = Conditions.here(runtime, threads=threads, batch=1, channels=3, size_px=SIZE_PX)
-    timed = [(name, precision) for name in known for precision in ("fp32", "int8")]
+    timed = [(name, precision) for name in known for precision in get_args(Precision)]
     prepared = [
         partial(runtime.prepare, DeployedNetwork.of(known[name], precision=precision), conditions)
         for name, precision in timed

@@ -9,7 +9,8 @@ the noisy image, wavelet and non-local means.
 - ``pairs``: 125 pairs of 256 px for training and 35 of other scenes, with the noise of a camera
   (Poisson-Gaussian, 8 bits, 29.8 dB) on crops of CBSD68, and a shape with a map of details.
 
-A run that was stopped continues.
+With ``--bm3d`` BM3D runs on the pairs that are held out, and is told the strength of the noise of
+each image. A run that was stopped continues.
 
     OMP_NUM_THREADS=1 python benchmarks/never_worse.py --data-root DATA --work RUNS \
         --json benchmarks/results/never_worse.json
@@ -109,6 +110,22 @@ def columns(result: Any, scores: Any) -> dict[str, Any]:
     }
 
 
+def bm3d_row(pairs: Path) -> dict[str, Any]:
+    """Return the score of BM3D, which is told how strong the noise of each image is."""
+    import bm3d  # not a dependency: its licence forbids commercial use
+
+    scores = []
+    for path in sorted((pairs / "val" / "clean").iterdir()):
+        clean, noisy = (
+            np.asarray(Image.open(pairs / "val" / part / path.name), np.float32) / 255
+            for part in ("clean", "noisy")
+        )
+        strength = float(np.sqrt(np.mean((noisy - clean) ** 2)))
+        denoised = np.clip(bm3d.bm3d_rgb(noisy, strength), 0, 1)
+        scores.append(-10 * np.log10(np.mean((denoised - clean) ** 2)))
+    return {"case": "pairs, BM3D", "seed": 0, "psnr_db": float(np.mean(scores))}
+
+
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -117,6 +134,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--minutes", type=float, help="instead of those of each task")
+    parser.add_argument("--bm3d", action="store_true", help="run BM3D, too: the package bm3d")
     add_json_option(parser)
     asked = parser.parse_args()
     folders = {
@@ -124,6 +142,8 @@ def main() -> None:
         "pairs": pairs_of(asked.data_root, asked.work / "pairs"),
     }
     rows = Rows(asked.json, ("psnr_db",))
+    if asked.bm3d:
+        rows.add(bm3d_row(folders["pairs"]))
     for task in asked.tasks:
         for name in NETWORKS[task]:
             for seed in asked.seeds:

@@ -33,18 +33,17 @@ WAYS = {  # threads of a layer, branches at the same time
 
 def networks() -> dict[str, Architecture]:
     """Joint networks with classifiers from 1 to about 50 % of the work."""
-    form = {"image_channels": 3, "num_classes": CLASSES}
-    space = ShapeSpace(size_px=SIZE_PX, width_step=16, **form)
+    space = ShapeSpace(size_px=SIZE_PX, width_step=16, image_channels=3, num_classes=CLASSES)
     depths = {"encoder_depths": (1, 1, 1), "decoder_depths": (1, 1)}
     wide = Branch(widths=(256, 256, 256), stride_px=1)
-    reduced = {"channels": 3, "num_classes": CLASSES, "boxes": False}
+    of_images = partial(find_architecture, channels=3, num_classes=CLASSES, boxes=False)
     return {
         "default of a fit": space.architecture(space.rule(100e6), "rule"),
         "half-size UNet with a large classifier": Shape(
             widths=(16, 48, 96), branch=wide, **depths
-        ).architecture("wide", **form),
-        "reduced DC-Net": find_architecture("dc-net-reduced-integrated", **reduced),
-        "DC-Net medium": find_architecture("dc-net-medium-integrated", **reduced),
+        ).architecture("wide", image_channels=3, num_classes=CLASSES),
+        "reduced DC-Net": of_images("dc-net-reduced-integrated"),
+        "DC-Net medium": of_images("dc-net-medium-integrated"),
     }
 
 

@@ -38,8 +38,8 @@ def networks(count: int, *, image_channels: int, num_classes: int | None) -> lis
         for number, (widths, way) in enumerate(itertools.product(WIDTHS, WAYS)):
             depths = (1,) * len(widths)
             shape = Shape(widths=widths, encoder_depths=depths, decoder_depths=depths[1:], **way)
-            facts = {"image_channels": image_channels, "num_classes": num_classes}
-            yield shape.architecture(f"{number:02}-{way['operator']}", **facts)
+            name = f"{number:02}-{way['operator']}"
+            yield shape.architecture(name, image_channels=image_channels, num_classes=num_classes)
 
     return list(itertools.islice(all_of_them(), count))
 

@@ -75,8 +75,10 @@ def coded(frames: Sequence[NDArray[np.uint8]], crf: str) -> list[NDArray[np.uint
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
         container.mux(stream.encode(None))
-    with av.open(io.BytesIO(file.getvalue())) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with av.open(io.BytesIO(file.getvalue()), "r") as decoded:
+        return [
+            np.asarray(one.to_ndarray(format="rgb24"), np.uint8) for one in decoded.decode(video=0)
+        ]
 
 
 def noisy(clean: Sequence[_Pixels], sigma: float, seed: int) -> list[NDArray[np.uint8]]:

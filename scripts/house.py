@@ -55,8 +55,7 @@ def room_faces(package: Path = PACKAGE) -> dict[str, tuple[str, ...]]:
 
 def _public_names(path: Path) -> tuple[str, ...]:
     for node in ast.parse(path.read_text()).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        if isinstance(target, ast.Name) and target.id == "__all__":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return tuple(ast.literal_eval(node.value))
     return ()
 
@@ -68,7 +67,7 @@ def cross_imports(folder: Path = PACKAGE, package: Path = PACKAGE) -> Iterator[C
         for node in ast.walk(ast.parse(path.read_text())):
             for module, names in _imported(node, package.name):
                 if module.split(".")[1] != own:
-                    yield CrossImport(path, node.lineno, module, names)
+                    yield CrossImport(path, getattr(node, "lineno", 0), module, names)
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tapetum.arch import find_architecture
-from tapetum.data import ImageDataset
+from tapetum.data import ImageDataset, open_dataset
 from tapetum.data.digits import DigitCrops, DigitDataset, find_digits, open_digits
 from tapetum.data.mnist import read_idx
 from tapetum.errors import DataError, MissingExtraError
@@ -384,3 +385,16 @@ def test_a_classifier_reads_a_crop_as_it_reads_the_box() -> None:
         expected = with_boxes(torch.tensor(images.images), torch.tensor(images.boxes)).logits
         logits = alone(torch.tensor(cut.images)).logits
     assert torch.allclose(logits, expected.reshape(6, 10), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"val_fraction": 0.5}, {"size_px": 20}, {"channels": 3}, {"layout": "flat"}, {"white": 255.0}],
+)
+@pytest.mark.parametrize("data", ["digits", "digit-crops"])
+def test_options_of_a_folder_are_refused(data: str, given: dict[str, Any]) -> None:
+    """They would change nothing, so the first of them is named."""
+    (name,) = given
+    option = f"--{name.removesuffix('_px').replace('_', '-')}"
+    with pytest.raises(DataError, match=f"^{option} has no effect on {data}"):
+        open_dataset(data, seed=0, **given)

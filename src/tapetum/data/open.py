@@ -91,7 +91,8 @@ def open_dataset(
     asked, resize = Ask(**asks, class_names=class_names), given.get("resize")
     counts = {name: given[name] for name in _COUNTS if given.get(name) is not None}
     if data in (DIGITS, DIGIT_CROPS):
-        _refuse_of_folders(data, asked, size=size_px, channels=channels, resize=resize)
+        form = {"size": size_px, "channels": channels, "resize": resize}
+        _refuse_of_folders(data, asked, **form, val_fraction=val_fraction)
         _refuse(f"on {data}", part=score_all)
         origin, download = given.get("data_root"), given.get("download", False)
         digits = open_digits(origin, download=download, seed=seed, **counts)
