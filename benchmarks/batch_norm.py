@@ -55,9 +55,9 @@ def step(*, rows: bool) -> Callable[[], object]:
     """A training step of the reduced Integrated DC-Net, batch 64, bf16, channels last."""
     network = build(find_architecture("dc-net-reduced-integrated"), seed=0)
     if not rows:
-        for module in network.modules():
-            if isinstance(module, RowBatchNorm2d):
-                module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]  # its parent
+        norms: list[nn.Module] = [m for m in network.modules() if isinstance(m, RowBatchNorm2d)]
+        for norm in norms:
+            norm.__class__ = nn.BatchNorm2d  # its parent
     network.to(memory_format=torch.channels_last)
     noisy = torch.rand(64, 1, 96, 96).contiguous(memory_format=torch.channels_last)
     boxes = torch.tensor([[[3.0, 4.0, 31.0, 32.0], [50.0, 50.0, 78.0, 78.0]]]).repeat(64, 1, 1)

@@ -36,6 +36,7 @@ def row(data: Path, work: Path, *, share: float, seed: int) -> dict[str, Any]:
         steps=kept_steps(pace, MINUTES, network, data, size_px=SIZE_PX),
         seed=seed,
     )
+    assert result.scores is not None  # noqa: S101  (a training ends with scores)
     known = {"case": f"{data.name}, brightness +-{share:.0%}", "seed": seed}
     found: dict[str, Any] = result.scores.headline.model_dump(include=set(MEANS))
     return known | {"steps": result.steps} | found | {"processor_minutes": used}

@@ -4,18 +4,15 @@ Measures a small table, then pretends that the machine has changed since: all pr
 are scaled.  For several targets, the network that the knapsack prefers is matched to the target by
 measurements (`tapetum.jobs.match`), as `tapetum fit` does, and timed once more after all matches.
 A budget is kept if that last median is at most 2 % above the target.  The first attempt of each
-match shows what the table alone would have delivered.  On a busy machine, --cpu-time counts the
-processor time of the one thread that computes, instead of the time that others take from it.
+match shows what the table alone would have delivered.
 
-Command:  python benchmarks/budget_kept.py [--minutes 1] [--cpu-time] [--note 'what else ran']
+Command:  python benchmarks/budget_kept.py [--minutes 1] [--note 'what else ran']
 """
 
 import argparse
-import time
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -129,16 +126,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0, help="time limit of the table")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between two rounds")
-    parser.add_argument(
-        "--cpu-time", action="store_true", help="count processor time, for a busy machine"
-    )
     parser.add_argument("--note", default="", help="what else was running on the machine")
     given = parser.parse_args()
     timing.PAUSE_S = given.pause
-    if given.cpu_time:
-        clock = {"perf_counter_ns": time.thread_time_ns, "sleep": time.sleep}
-        clock |= {name: getattr(time, name) for name in ("thread_time_ns", "process_time_ns")}
-        vars(timing)["time"] = SimpleNamespace(**clock)
     runtime, provenance = find_runtime("onnxruntime"), stamp(seed=0)
     table = measured(runtime, given.minutes)
 
@@ -168,7 +158,6 @@ def main() -> None:
     result = {
         "summary": summary(rows),
         "tolerance": Budget.TOLERANCE,
-        "clock": "processor time of the thread" if given.cpu_time else "wall time",
         "matches": rows,
         "refused": refused,
         "conditions": table.conditions.model_dump(),

@@ -28,11 +28,17 @@ def row(data: Path, work: Path, *, size_px: int, share: float, seed: int) -> dic
     recipe = Recipe.named("images").suited().adjusted(half_size=share)
     affordable = MULTIPLY_ADDS_A_PIXEL * size_px**2
     network = default_network(data.name, size_px=size_px, multiply_adds=affordable)
-    stem, form = f"{data.name}_{size_px}_{share:g}", {"size_px": size_px, "recipe": recipe}
+    stem = f"{data.name}_{size_px}_{share:g}"
     pace = work / f"{stem}_pace.json"
     steps = kept_steps(pace, MINUTES, network, data, size_px=size_px, recipe=recipe)
     result, used = trained(
-        data, work / f"{stem}_{seed}", architecture=network, steps=steps, seed=seed, **form
+        data,
+        work / f"{stem}_{seed}",
+        architecture=network,
+        recipe=recipe,
+        size_px=size_px,
+        steps=steps,
+        seed=seed,
     )
     if (used_share := RUNS.open(work / f"{stem}_{seed}").request.recipe.half_size) != share:
         raise SystemExit(
@@ -40,6 +46,7 @@ def row(data: Path, work: Path, *, size_px: int, share: float, seed: int) -> dic
         )
     case = f"{data.name} at {size_px} px, half the size for {share:.0%}"
     known = {"case": case, "seed": seed}
+    assert result.scores is not None  # noqa: S101  (a training ends with scores)
     found: dict[str, Any] = result.scores.headline.model_dump(include={*MEANS, "num_images"})
     return known | {"steps": result.steps} | found | {"processor_minutes": used}
 

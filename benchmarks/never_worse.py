@@ -35,13 +35,15 @@ MEAN_LEVELS = tuple(level for level in LEVELS if level not in (0.02, 0.05))
 CAMERA = PoissonGaussian(gain=0.0018, sigma=0.018)
 HELD_OUT_SCENES, NUM_TRAIN, NUM_HELD_OUT = 14, 125, 35
 SPACE = ShapeSpace(width_step=16, size_px=SIZE_PX, image_channels=3, num_classes=10)
-FLAT: dict[str, Any] = {"encoder_depths": (1, 1, 1), "decoder_depths": (1, 1)}
+WITH_DETAILS = Shape(
+    widths=(32, 64, 96), encoder_depths=(1, 1, 1), decoder_depths=(1, 1), detail_channels=12
+)
 NETWORKS = {
     "joint": {
         "16-48-80": SPACE.changed(SPACE.largest(), widths=(16, 48, 80)),
         "32-80-112": SPACE.changed(SPACE.largest(), widths=(32, 80, 112)),
     },
-    "pairs": {"32-64-96": Shape(widths=(32, 64, 96), detail_channels=12, **FLAT)},
+    "pairs": {"32-64-96": WITH_DETAILS},
 }
 MINUTES = {"joint": 15.0, "pairs": 5.0}  # of one core
 
@@ -73,7 +75,9 @@ def pairs_of(root: Path, out: Path) -> Path:
     return out
 
 
-def row(task: str, name: str, data: Path, work: Path, *, seed: int, minutes: float) -> Any:
+def row(
+    task: str, name: str, data: Path, work: Path, *, seed: int, minutes: float
+) -> dict[str, Any]:
     """Train and score once, or return what is there."""
     is_joint = task == "joint"
     network = NETWORKS[task][name].architecture(
@@ -82,8 +86,9 @@ def row(task: str, name: str, data: Path, work: Path, *, seed: int, minutes: flo
     size_px, stem = SIZE_PX if is_joint else PAIR_PX, f"{task}_{name}_{minutes:g}min"
     steps = kept_steps(work / f"{stem}.json", minutes, network, data, size_px=size_px)
     run, noise = work / f"{stem}_seed{seed}", "gaussian:0-1" if is_joint else None
-    options = {"steps": steps, "size_px": size_px, "noise": noise, "seed": seed}
-    result, used = trained(data, run, architecture=network, **options)
+    result, used = trained(
+        data, run, architecture=network, steps=steps, size_px=size_px, noise=noise, seed=seed
+    )
     levels = LEVELS if is_joint else None
     scores = tapetum.evaluate(run, data=data, noise=levels)
     known = {"case": f"{task}, {name}, {minutes:g} min", "seed": seed, "steps": steps}
@@ -148,8 +153,8 @@ def main() -> None:
         for name in NETWORKS[task]:
             for seed in asked.seeds:
                 minutes = asked.minutes or MINUTES[task]
-                what = {"seed": seed, "minutes": minutes}
-                rows.add(row(task, name, folders[task], asked.work, **what))
+                data = folders[task]
+                rows.add(row(task, name, data, asked.work, seed=seed, minutes=minutes))
 
 
 if __name__ == "__main__":

@@ -8,19 +8,21 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, Unpack
 
 import tapetum
 from result_file import once
 from tapetum.arch import Architecture, ShapeSpace
 from tapetum.data import Dataset, open_dataset
+from tapetum.jobs import TrainingOptions
 from tapetum.jobs.durations import training_minutes
 from tapetum.nn import build
 from tapetum.search import step_times
-from tapetum.training import Recipe
+from tapetum.training import Recipe, Result
 
 __all__ = [
     "DATASETS",
+    "Options",
     "default_network",
     "kept_steps",
     "linked",
@@ -33,6 +35,15 @@ _Result = TypeVar("_Result")
 
 DATASETS = {"neu_cls": (1, 6), "imagenette128": (3, 10)}  # channels and classes
 FEWEST_STEPS, TRIED_STEPS, NUM_TRIES = 4, 1000, 5
+
+
+class Options(TrainingOptions, total=False):
+    """The options of :func:`tapetum.train` that benchmarks give."""
+
+    architecture: Architecture
+    start: str
+    steps: int
+    seed: int
 
 
 def steps_within(minutes: float, network: Architecture, recipe: Recipe, dataset: Dataset) -> int:
@@ -82,8 +93,7 @@ def linked(source: Path, out: Path, counts: Mapping[str, int | None]) -> Path:
 def default_network(name: str, *, size_px: int, multiply_adds: float) -> Architecture:
     """Return the network of the scaling rule for one of the datasets."""
     channels, classes = DATASETS[name]
-    form = {"size_px": size_px, "image_channels": channels, "num_classes": classes}
-    space = ShapeSpace(width_step=16, **form)
+    space = ShapeSpace(width_step=16, size_px=size_px, image_channels=channels, num_classes=classes)
     return space.architecture(space.rule(multiply_adds), "rule")
 
 
@@ -117,7 +127,7 @@ def kept_steps(
     return int(once(path, pace)["steps"])
 
 
-def trained(data: Path, run: Path, **options: Any) -> tuple[Any, float | None]:
+def trained(data: Path, run: Path, **options: Unpack[Options]) -> tuple[Result, float | None]:
     """Train, continue a training, or find it finished; return its result and minutes.
 
     Args:

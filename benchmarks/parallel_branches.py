@@ -34,14 +34,16 @@ WAYS = {  # threads of a layer, branches at the same time
 def networks() -> dict[str, Architecture]:
     """Joint networks with classifiers from 1 to about 50 % of the work."""
     space = ShapeSpace(size_px=SIZE_PX, width_step=16, image_channels=3, num_classes=CLASSES)
-    depths = {"encoder_depths": (1, 1, 1), "decoder_depths": (1, 1)}
-    wide = Branch(widths=(256, 256, 256), stride_px=1)
+    wide = Shape(
+        widths=(16, 48, 96),
+        encoder_depths=(1, 1, 1),
+        decoder_depths=(1, 1),
+        branch=Branch(widths=(256, 256, 256), stride_px=1),
+    )
     of_images = partial(find_architecture, channels=3, num_classes=CLASSES, boxes=False)
     return {
         "default of a fit": space.architecture(space.rule(100e6), "rule"),
-        "half-size UNet with a large classifier": Shape(
-            widths=(16, 48, 96), branch=wide, **depths
-        ).architecture("wide", image_channels=3, num_classes=CLASSES),
+        "half-size UNet with a large classifier": space.architecture(wide, "wide"),
         "reduced DC-Net": of_images("dc-net-reduced-integrated"),
         "DC-Net medium": of_images("dc-net-medium-integrated"),
     }

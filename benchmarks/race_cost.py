@@ -15,14 +15,26 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from result_file import add_json_option, write_result
 from tapetum.arch import Architecture, Shape
+from tapetum.arch.shape import Down, Join, Operator, Stem, Upsampling
+
+
+class Way(TypedDict, total=False):
+    """The kinds of layers of a shape."""
+
+    operator: Required[Operator]
+    stem: Stem
+    down: Down
+    up: Upsampling
+    join: Join
+
 
 SEED = 0
 WIDTHS = ((16, 32, 64, 128), (16, 48, 96), (16, 48, 96, 160), (32, 48, 96), (32, 64, 96))
-WAYS: tuple[dict[str, Any], ...] = (
+WAYS: tuple[Way, ...] = (
     {"stem": "half", "operator": "residual_conv"},
     {"stem": "half", "operator": "conv", "up": "transposed_conv"},
     {"stem": "half", "operator": "fused"},

@@ -42,8 +42,9 @@ def row(data: Path, work: Path, case: str, *, minutes: float, seed: int) -> dict
     network, run = SPACE.architecture(shape, case), work / f"{case}_{seed}"
     pace = work / f"{case}_{minutes:g}min.json"
     steps = kept_steps(pace, minutes, network, data, size_px=SIZE_PX)
-    known = {"steps": steps, "size_px": SIZE_PX, "seed": seed}
-    result, used = trained(data, run, architecture=network, start=start, **known)
+    result, used = trained(
+        data, run, architecture=network, start=start, steps=steps, size_px=SIZE_PX, seed=seed
+    )
     scores = tapetum.evaluate(run, data, noise=LEVELS)
     return {
         "case": case,

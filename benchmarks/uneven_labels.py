@@ -18,7 +18,7 @@ the temperature of the other half. A run that was stopped continues.
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from tapetum.arch import Architecture, find_architecture
 from tapetum.data import Augmentation
 from tapetum.noise import NoisePlan
 from tapetum.scores import Scores
-from tapetum.training import Recipe
+from tapetum.training import Balance, Recipe
 
 SHARES = (0.70, 0.12, 0.08, 0.06, 0.04)
 NUM_TRAIN, NUM_VALIDATION = 830, 520  # the largest class has 950 images in all
@@ -77,7 +77,9 @@ def uneven_folder(root: Path, out: Path, *, seed: int) -> Path:
     return folder
 
 
-def row(data: Path, work: Path, *, balance: str, seed: int, minutes: float) -> dict[str, Any]:
+def row(
+    data: Path, work: Path, *, balance: Balance | Literal["before"], seed: int, minutes: float
+) -> dict[str, Any]:
     """Train and score once, or return what is there."""
     is_before, joint = balance == "before", network(balance)
     recipe = BEFORE if is_before else Recipe.named("images").suited()
@@ -91,8 +93,9 @@ def row(data: Path, work: Path, *, balance: str, seed: int, minutes: float) -> d
         steps=steps,
         size_px=SIZE_PX,
         seed=seed,
-        balance=None if is_before else balance,
+        balance=None if balance == "before" else balance,
     )
+    assert result.scores is not None  # noqa: S101  (a training ends with scores)
     known = {"case": balance, "seed": seed, "steps": steps, "processor_minutes": used}
     return known | columns(result.scores)
 
@@ -126,8 +129,7 @@ def main() -> None:
     for seed in asked.seeds:
         data = uneven_folder(asked.data_root, asked.work, seed=seed)
         for balance in asked.balances:
-            what = {"balance": balance, "seed": seed, "minutes": asked.minutes}
-            rows.add(row(data, asked.work, **what))
+            rows.add(row(data, asked.work, balance=balance, seed=seed, minutes=asked.minutes))
 
 
 if __name__ == "__main__":
