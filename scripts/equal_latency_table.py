@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cells import spread, table
+
 FILE = "benchmarks/results/equal_latency.json"
 STUDY = "paper/results/eight_epochs.json"
 PAPER_RESULTS = "paper/results/reproduction/small"
@@ -91,7 +93,7 @@ def render_headline(root: Path, depth: str) -> str:
     seeds = len({cell["seed"] for cell in cells if "seed" in cell})
     spread = f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
     return (
-        f"{_lines(header, [*rows, unit])}\n\nEach cell has latency, accuracy over all noise levels "
+        f"{table(header, [*rows, unit])}\n\nEach cell has latency, accuracy over all noise levels "
         f"and PSNR over those above 0{spread}. A latency of 1 x is that of a large DC-Net, of base "
         "width 20, timed in the same run on one thread of a processor. DC-Net is the plain network "
         "of the paper, and DC-NAS S the one that its search finds. "
@@ -128,7 +130,7 @@ def _table(dataset: str, cells: Sequence[Cell]) -> str:
         (title, *(_shown(_found(cells, dataset, budget, row)) for budget in BUDGETS))
         for row, title in ROWS.items()
     ]
-    return _lines(header, rows)
+    return table(header, rows)
 
 
 def _found(cells: Sequence[Cell], dataset: str, budget: float, row: str) -> list[Cell]:
@@ -151,12 +153,12 @@ def _shown(seeds: Sequence[Cell]) -> str:
     few = "" if len(scored) >= 3 else f" ({len(scored)} of 3 seeds)"
     if "lost_db" in scored[0]:
         points, decibels = (
-            _spread([-cell[name] for cell in scored], 2, sign="+")
+            spread([-cell[name] for cell in scored], 2, sign="+")
             for name in ("lost_points", "lost_db")
         )
         return f"{latency:.2f} x: {points} points, {decibels} dB{few}"
-    accuracy = _spread([100 * cell["accuracy"] for cell in scored], 1)
-    decibels = _spread([noisy_db(cell) for cell in scored], 2)
+    accuracy = spread([100 * cell["accuracy"] for cell in scored], 1)
+    decibels = spread([noisy_db(cell) for cell in scored], 2)
     return f"{latency:.2f} x: {accuracy} %, {decibels} dB{few}"
 
 
@@ -164,12 +166,6 @@ def noisy_db(cell: Cell) -> float:
     """Return the mean PSNR over the levels with noise."""
     noisy = [one["psnr_db"] for one in cell["levels"] if one["noisy_psnr_db"] is not None]
     return statistics.fmean(noisy)
-
-
-def _spread(values: Sequence[float], digits: int, *, sign: str = "") -> str:
-    """Return the mean with the standard deviation over the seeds."""
-    mean = f"{statistics.fmean(values):{sign}.{digits}f}"
-    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
 def _gains(cells: Sequence[Cell]) -> str:
@@ -190,7 +186,7 @@ def _gains(cells: Sequence[Cell]) -> str:
                 )
             )
     header = ("images", "budget", "points", "dB with noise", "dB at all levels", "training speed")
-    return _lines(header, rows)
+    return table(header, rows)
 
 
 def _gain(
@@ -240,7 +236,7 @@ def _study(root: Path, depth: str) -> str:
     header = ("network", "latency", "accuracy %", "PSNR dB", "minutes", "seeds")
     return (
         "### The paper's short recipe\n\nPhotographs at 64 px, 8 epochs, sigma from 0 to 1; the "
-        f"minutes are those of one core.\n\n{_lines(header, rows)}\n\nFiles: {', '.join(links)}."
+        f"minutes are those of one core.\n\n{table(header, rows)}\n\nFiles: {', '.join(links)}."
     )
 
 
@@ -252,13 +248,8 @@ def _study_row(title: str, latency: Cell | None, seeds: Sequence[Cell]) -> tuple
     return (
         title,
         shown,
-        _spread([100 * one["accuracy"] for one in seeds], 1),
-        _spread([one["psnr_db"] for one in seeds], 2),
-        _spread([one["minutes"] for one in seeds], 1),
+        spread([100 * one["accuracy"] for one in seeds], 1),
+        spread([one["psnr_db"] for one in seeds], 2),
+        spread([one["minutes"] for one in seeds], 1),
         f"{len(seeds)}",
     )
-
-
-def _lines(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [header, ("---", *("---:",) * (len(header) - 1)), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

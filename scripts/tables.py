@@ -7,18 +7,19 @@ A section stands between two comments: ``<!-- begin: steel -->`` and ``<!-- end:
 import json
 import re
 import statistics
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import equal_latency_table
+from cells import table
+from training_tables import RENDERERS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 TEMPORAL = "benchmarks/results/temporal.json"
 PAGES = (
     *("README.md", "docs/concepts.md", "docs/equal_latency.md", "docs/examples.md"),
-    "docs/guides/video.md",
+    *("docs/guides/video.md", "docs/training_results.md"),
 )
 SECTION = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
@@ -39,6 +40,8 @@ def _render(name: str, depth: str) -> str:
         return equal_latency_table.render(ROOT, depth)
     if name == "temporal":
         return _temporal(json.loads((ROOT / TEMPORAL).read_text()), depth)
+    if name in RENDERERS:
+        return RENDERERS[name](ROOT, depth)
     result = _read(name)
     return _search_speed(result, depth) if name == "search_speed" else _levels(name, result, depth)
 
@@ -64,7 +67,7 @@ def _levels(name: str, result: dict[str, Any], depth: str) -> str:
     header = ("noise sigma", "noisy dB", "denoised dB", "SSIM", "accuracy", "macro accuracy")
     made = result["provenance"]
     return (
-        f"{_table(header, rows)}\n\nGaussian noise, protocol {result['scores']['protocol']}, "
+        f"{table(header, rows)}\n\nGaussian noise, protocol {result['scores']['protocol']}, "
         f"one training of {result['training_seconds'] / 60:.1f} minutes on {made['cores']} cores "
         f"({made['cpu']}). File: [{name}.json]({depth}results/{name}.json)."
     )
@@ -83,7 +86,7 @@ def _search_speed(result: dict[str, Any], depth: str) -> str:
     ]
     header = ("step of the search, 64 px", "images per second", "ratio", "range over rounds")
     return (
-        f"{_table(header, rows)}\n\nMedians, batch {result['batch']}, {result['threads']} threads, "
+        f"{table(header, rows)}\n\nMedians, batch {result['batch']}, {result['threads']} threads, "
         f"{result['provenance']['cpu']}. "
         f"File: [search_speed.json]({depth}results/search_speed.json)."
     )
@@ -113,7 +116,7 @@ def _temporal(result: dict[str, Any], depth: str) -> str:
     header = ("scene", *(f"{name}, {sigma:g}" for name in names for sigma in sigmas))
     made, lowest = result["provenance"], min(row["gain_db"] for row in result["runs"])
     return (
-        f"{_table(header, rows)}\n\nThe PSNR above that of frames that are denoised alone, in dB, "
+        f"{table(header, rows)}\n\nThe PSNR above that of frames that are denoised alone, in dB, "
         "by images and sigma of the noise: mean and standard deviation over networks of "
         f"{len({row['seed'] for row in result['runs']})} seeds. The videos are H.264 (CRF 18). "
         f"The lowest of all {len(result['runs'])} cells, also of videos that are not coded, is "
@@ -128,11 +131,6 @@ def _gain(result: dict[str, Any], start: str, sigma: float) -> tuple[float, floa
     case = f"{start}, H.264, CRF 18, sigma {sigma:g}"
     gains = [row["gain_db"] for row in result["runs"] if row["case"] == case]
     return statistics.fmean(gains), statistics.stdev(gains)
-
-
-def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [header, ("---", *("---:",) * (len(header) - 1)), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _db(value: float | None) -> str:

@@ -1,6 +1,7 @@
 """What the scripts of the project find: bypassed faces, long sentences, commands and helps."""
 
 import html
+import json
 import re
 from pathlib import Path
 
@@ -98,3 +99,12 @@ def test_every_command_is_walked() -> None:
 def test_tables_of_documents_are_those_of_the_results(page: str) -> None:
     """No figure of a document differs from its file; ``scripts/render_docs`` writes them anew."""
     assert (house.ROOT / page).read_text() == tables.filled(page)
+
+
+def test_the_trainings_that_the_documents_show_make_no_image_worse() -> None:
+    """At no level is the network below the noisy image, and a clean one is kept."""
+    file = tables.ROOT / "benchmarks" / "results" / "never_worse.json"
+    runs = [row for row in json.loads(file.read_text())["runs"] if "levels" in row]
+    levels = [level for row in runs for level in row["levels"].values()]
+    assert all(level["network_db"] > (level["noisy_db"] or 45) for level in levels)
+    assert len(levels) >= 14

@@ -1,0 +1,137 @@
+"""Renders the tables of ``docs/training_results.md`` from the results of three benchmarks."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cells import spread, table
+
+__all__ = ["RENDERERS"]
+
+FOLDER = "benchmarks/results"
+SHOWN_LEVELS = ("0", "0.02", "0.05", "0.1", "0.2", "0.5", "1")
+METHODS = ("noisy", "wavelet", "non-local means")
+NOT_RUN = "not run"
+
+Row = dict[str, Any]
+
+
+def weak_noise(root: Path, depth: str) -> str:
+    """Return the PSNR of joint networks at some levels, beside the noisy image and filters."""
+    result = _read(root, "never_worse")
+    cases = {case: rows for case, rows in _cases(result).items() if case.startswith("joint")}
+    some = next(iter(cases.values()))[0]["levels"]
+    known = [
+        (name, *(_db([some[f"gaussian {level}"][f"{name}_db"]]) for level in SHOWN_LEVELS), "")
+        for name in METHODS
+    ]
+    ours = [
+        (
+            f"network {case.split(', ')[1]}",
+            *(
+                _db([row["levels"][f"gaussian {level}"]["network_db"] for row in rows])
+                for level in SHOWN_LEVELS
+            ),
+            _percent([row["accuracy"] for row in rows]),
+        )
+        for case, rows in cases.items()
+    ]
+    header = ("noise sigma", *SHOWN_LEVELS, "accuracy")
+    return f"{table(header, [*known, *ours])}\n\n{_made(result, 'never_worse', depth, cases)}"
+
+
+def real_pairs(root: Path, depth: str) -> str:
+    """Return the PSNR of denoisers of pairs, beside the noisy image and filters."""
+    result = _read(root, "never_worse")
+    cases = {case: rows for case, rows in _cases(result).items() if case.startswith("pairs")}
+    trained = {case: rows for case, rows in cases.items() if "levels" in rows[0]}
+    some = next(iter(trained.values()))[0]["levels"]["as given"]
+    bm3d = [row["psnr_db"] for row in cases.get("pairs, BM3D", ())]
+    known = [(name, _db([some[f"{name}_db"]])) for name in METHODS]
+    ours = [
+        (f"network {case.removeprefix('pairs, ')}", _db([row["psnr_db"] for row in rows]))
+        for case, rows in trained.items()
+    ]
+    rows = [*known, ("BM3D", _db(bm3d) if bm3d else NOT_RUN), *ours]
+    return f"{table(('images', 'PSNR dB'), rows)}\n\n{_made(result, 'never_worse', depth, trained)}"
+
+
+def small_folder(root: Path, depth: str) -> str:
+    """Return the scores of networks that learn from 90 images."""
+    result = _read(root, "small_folder")
+    titles = {
+        "half": "half-size network, random weights",
+        "mobile": "MBConv network, random weights",
+        "mobile-pretrained": "MBConv network, started from EfficientNet-Lite0",
+    }
+    cases = _cases(result)
+    rows = [
+        (title, *_scores(cases[case], "accuracy", "psnr_db")) if case in cases
+        else (title, NOT_RUN, NOT_RUN)
+        for case, title in titles.items()
+    ]  # fmt: skip
+    header = ("network", "accuracy", "PSNR dB")
+    return f"{table(header, rows)}\n\n{_made(result, 'small_folder', depth, cases)}"
+
+
+def uneven_labels(root: Path, depth: str) -> str:
+    """Return the scores of networks that learn from uneven classes."""
+    result = _read(root, "uneven_labels")
+    titles = {
+        "before": "reduced DC-Net, recipe of November 28, 2026",
+        "none": "default network, `--balance none`",
+        "auto": "default network, `--balance auto`",
+    }
+    cases = _cases(result)
+    rows = [
+        (
+            title,
+            *_scores(cases[case], "macro_accuracy", "accuracy", "psnr_db"),
+            spread([row["calibration_error"] for row in cases[case]], 3),
+        )
+        for case, title in titles.items()
+    ]
+    header = ("training", "macro accuracy", "accuracy", "PSNR dB", "calibration error")
+    return f"{table(header, rows)}\n\n{_made(result, 'uneven_labels', depth, cases)}"
+
+
+RENDERERS = {one.__name__: one for one in (weak_noise, real_pairs, small_folder, uneven_labels)}
+
+
+def _read(root: Path, name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((root / FOLDER / f"{name}.json").read_text())
+    return result
+
+
+def _cases(result: Mapping[str, Any]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in result["runs"]:
+        found.setdefault(row["case"], []).append(row)
+    return found
+
+
+def _scores(rows: Sequence[Row], *names: str) -> tuple[str, ...]:
+    return tuple(
+        (_db if name == "psnr_db" else _percent)([row[name] for row in rows]) for name in names
+    )
+
+
+def _db(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return spread(known, 2) if known else "-"
+
+
+def _percent(shares: Sequence[float]) -> str:
+    return f"{spread([100 * share for share in shares], 1)} %"
+
+
+def _made(result: Mapping[str, Any], name: str, depth: str, cases: Mapping[str, list[Row]]) -> str:
+    """Return the seeds of the trainings, the machine, and the file."""
+    counts = sorted({len(rows) for rows in cases.values()})
+    seeds = " or ".join(map(str, counts))
+    spread = ", mean ± standard deviation" if counts[-1] > 1 else ""
+    return (
+        f"{seeds} seed{'s' * (counts[-1] > 1)}{spread}; one core, {result['provenance']['cpu']}. "
+        f"Command: `benchmarks/{name}.py`. File: [{name}.json]({depth}{FOLDER}/{name}.json)."
+    )
