@@ -21,27 +21,21 @@ def weak_noise(root: Path, depth: str) -> str:
     """Return the PSNR of joint networks at some levels, beside the noisy image and filters."""
     result = _read(root, "never_worse")
     cases = {case: rows for case, rows in _cases(result).items() if case.startswith("joint")}
+    names = tuple(f"network {case.split(', ')[1]}" for case in cases)
     some = next(iter(cases.values()))[0]["levels"]
-    known = [
-        (name, *(_db([some[f"gaussian {level}"][f"{name}_db"]]) for level in SHOWN_LEVELS), "")
-        for name in METHODS
-    ]
-    ours = [
-        (
-            f"network {case.split(', ')[1]}",
-            *(
-                _db([row["levels"][f"gaussian {level}"]["network_db"] for row in rows])
-                for level in SHOWN_LEVELS
-            ),
-            _percent([row["accuracy"] for row in rows]),
-        )
-        for case, rows in cases.items()
-    ]
-    header = ("noise sigma", *SHOWN_LEVELS, "accuracy")
-    return f"{table(header, [*known, *ours])}\n\n{_made(result, 'never_worse', depth, cases)}"
+    lines: list[tuple[str, ...]] = []
+    for level in SHOWN_LEVELS:
+        title = f"gaussian {level}"
+        known = (_db([some[title][f"{name}_db"]]) for name in METHODS)
+        ours = (_db([row["levels"][title]["network_db"] for row in of]) for of in cases.values())
+        lines.append((level, *known, *ours))
+    accuracies = (_percent([row["accuracy"] for row in rows]) for rows in cases.values())
+    lines.append(("accuracy", *("",) * len(METHODS), *accuracies))
+    header = ("noise sigma", *METHODS, *names)
+    return f"{table(header, lines)}\n\n{_made(result, 'never_worse', depth, cases)}"
 
 
-def real_pairs(root: Path, depth: str) -> str:
+def pairs(root: Path, depth: str) -> str:
     """Return the PSNR of denoisers of pairs, beside the noisy image and filters."""
     result = _read(root, "never_worse")
     cases = {case: rows for case, rows in _cases(result).items() if case.startswith("pairs")}
@@ -96,7 +90,7 @@ def uneven_labels(root: Path, depth: str) -> str:
     return f"{table(header, rows)}\n\n{_made(result, 'uneven_labels', depth, cases)}"
 
 
-RENDERERS = {one.__name__: one for one in (weak_noise, real_pairs, small_folder, uneven_labels)}
+RENDERERS = {one.__name__: one for one in (weak_noise, pairs, small_folder, uneven_labels)}
 
 
 def _read(root: Path, name: str) -> dict[str, Any]:
