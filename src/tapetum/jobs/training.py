@@ -52,7 +52,7 @@ __all__ = [
     "FINAL_MEGAPIXELS", "TrainingOptions", "choose_recipe", "recipe_of", "train", "train_network",
 ]  # fmt: skip
 
-FINAL_MEGAPIXELS = 250.0  # denoised at the end of a training, all noise levels: some minutes
+FINAL_MEGAPIXELS = 100.0  # denoised at the end of a training, all noise levels: some minutes
 
 SKIPPED, DATA = "skipped.txt", "data.json"
 
