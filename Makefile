@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-paper test-gpu check docs paper clean
+.PHONY: help demo test test-guides test-paper test-gpu check docs paper clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo   train, export and score the demo network; writes runs/demo/report.html"
 	@echo "make test   every check and every quick test"
+	@echo "make test-guides  the commands of the guides, as far as this machine can run them"
 	@echo "make paper  set up the reproduction of the paper (paper/README.md)"
 	@echo "make test-paper  the quick tests of the reproduction"
 	@echo "make test-gpu  what only runs on a GPU; skipped without one"
@@ -25,6 +26,9 @@ demo: $(VENV)/.demo-installed
 # Each takes half of the files, so that few fixtures of a file are made twice.
 test: check $(VENV)/.web-installed
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-guides: $(VENV)/.dev-installed $(VENV)/.web-installed
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m slow tests/test_docs_guides.py
 
 # The reproduction of the paper has its own tests and its own pytest settings.
 test-paper: $(VENV)/.dev-installed
