@@ -8,10 +8,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-__all__ = ["Int8Layer", "int8_layers", "with_weights"]
+__all__ = ["IN_BYTES", "IN_FLOAT", "WEIGHTED", "Int8Layer", "int8_layers", "with_weights"]
 
-_WEIGHTED = frozenset(("Conv", "ConvTranspose", "Gemm"))
-_IN_FLOAT, _IN_BYTES = "/dequantised", "/int8"  # end the names of a value and of a constant
+WEIGHTED = frozenset(("Conv", "ConvTranspose", "Gemm"))
+IN_FLOAT, IN_BYTES = "/dequantised", "/int8"  # end the names of a value and of a constant
 
 _Floats = NDArray[np.float32]
 
@@ -45,15 +45,15 @@ def int8_layers(model: onnx.ModelProto) -> dict[str, Int8Layer]:
     most = max(int(np.abs(one.astype(int)).max()) for one in stored.values() if one.dtype == "int8")
     found = {}
     for node in model.graph.node:
-        if node.op_type in _WEIGHTED and node.input[0].endswith(_IN_FLOAT):
-            value, *names = (name.removesuffix(_IN_FLOAT) for name in node.input)
+        if node.op_type in WEIGHTED and node.input[0].endswith(IN_FLOAT):
+            value, *names = (name.removesuffix(IN_FLOAT) for name in node.input)
             layer = Int8Layer(
                 scale=float(stored[f"{value}/scale"]),
                 zero=int(stored[f"{value}/zero"]),
                 constants=tuple(
-                    (stored[name + _IN_BYTES] * _steps(stored, name)).astype(np.float32)
+                    (stored[name + IN_BYTES] * _steps(stored, name)).astype(np.float32)
                     for name in names
-                    if name + _IN_BYTES in stored
+                    if name + IN_BYTES in stored
                 ),
                 steps=stored.get(f"{names[0]}/scale", np.empty(0, np.float32)),
                 most=most,
@@ -76,7 +76,7 @@ def with_weights(model: onnx.ModelProto, constants: Mapping[str, _Floats]) -> on
     for given, value in constants.items():
         name, array = given, value
         if given not in stored:
-            name = given + _IN_BYTES
+            name = given + IN_BYTES
             kind = np.iinfo(stored[name].dtype)
             whole = np.rint(value.astype(np.float64) / _steps(stored, given))
             array = np.clip(whole, -kind.max, kind.max).astype(kind.dtype)
@@ -87,4 +87,4 @@ def with_weights(model: onnx.ModelProto, constants: Mapping[str, _Floats]) -> on
 
 def _steps(stored: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     """Return the steps of a weight or a bias along its first axis."""
-    return stored[f"{name}/scale"].reshape(-1, *[1] * (stored[name + _IN_BYTES].ndim - 1))
+    return stored[f"{name}/scale"].reshape(-1, *[1] * (stored[name + IN_BYTES].ndim - 1))

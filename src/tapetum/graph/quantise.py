@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tapetum.errors import PackageError
+from tapetum.graph.int8_layers import IN_BYTES, IN_FLOAT, WEIGHTED
 from tapetum.graph.rounding import Moments
 from tapetum.graph.shuffle import shuffled
 from tapetum.provenance import has_int8_instructions
@@ -42,7 +43,6 @@ Ranges = Mapping[str, tuple[float, float]]
 MOST_VALUE, MOST_WEIGHT, MOST_REDUCED = 255, 127, 64
 MOST_BIAS = 2**31 - 2**10  # int32, with room for the rounding of float32
 
-_WEIGHTED = frozenset(("Conv", "ConvTranspose", "Gemm"))
 _MOVED = frozenset(("DepthToSpace", "MaxPool", "Resize"))  # the numbers stay as they are
 _COMPUTED = frozenset(("Add", "Concat", "Conv", "GlobalAveragePool", "Mul", "Sigmoid"))
 _POSITIVE = frozenset(("Relu", "Sigmoid"))
@@ -167,7 +167,7 @@ class Quantiser:
                 if node.name in found or node.op_type == "Shape":
                     continue
                 found.add(node.name)
-                if node.op_type not in _WEIGHTED:
+                if node.op_type not in WEIGHTED:
                     waiting.extend(node.output)
         return found
 
@@ -216,7 +216,7 @@ def _before_outputs(model: onnx.ModelProto) -> set[str]:
         if node is None or node.name in found:
             continue
         found.add(node.name)
-        if node.op_type not in _WEIGHTED:
+        if node.op_type not in WEIGHTED:
             waiting.extend(node.input)
     return found
 
@@ -242,12 +242,12 @@ class _Int8Sheet:
 
     def dequantised(self, name: str) -> str:
         """Return the name of a value behind its pair."""
-        return f"{name}/dequantised"
+        return name + IN_FLOAT
 
     def add_pair(self, name: str) -> None:
         """Add the two nodes behind a value."""
         numbers = [f"{name}/scale", f"{name}/zero"]
-        stored = f"{name}/int8"
+        stored = name + IN_BYTES
         self._node("QuantizeLinear", [name, *numbers], stored)
         self._node("DequantizeLinear", [stored, *numbers], self.dequantised(name))
 
@@ -305,10 +305,10 @@ class _Int8Sheet:
         self, name: str, numbers: NDArray[np.int8 | np.int32], scale: NDArray[np.float32]
     ) -> str:
         """Store a weight with a scale for each channel, and return its name in float."""
-        self._constant(f"{name}/int8", numbers)
+        self._constant(name + IN_BYTES, numbers)
         self._constant(f"{name}/scale", scale)
         self._constant(f"{name}/zero", np.zeros(scale.shape, numbers.dtype))
-        inputs = [f"{name}/int8", f"{name}/scale", f"{name}/zero"]
+        inputs = [name + IN_BYTES, f"{name}/scale", f"{name}/zero"]
         return self._node("DequantizeLinear", inputs, self.dequantised(name), axis=0)
 
     def _constant(self, name: str, array: NDArray[np.generic] | np.generic) -> None:
