@@ -63,14 +63,14 @@ def _step() -> Callable[[int], None]:
     images, _ = digits.open_digits(None, train_count=BATCH * NUM_BATCHES, test_count=1, seed=SEED)
     batches = list(training_batches(images, recipe.noise, batch_size=BATCH, seed=SEED, epoch=0))
     network = build(find_architecture("dc-net-reduced-integrated"), seed=SEED)
-    learner = Learner(network, recipe, Compute(), total_steps=1_000_000)
+    learner = Learner(network, recipe, Compute())
 
     def step(index: int) -> None:
         batch = learner.compute.move(
             batches[index % len(batches)], channels_last=recipe.channels_last
         )
         loss, _ = learner.losses(batch, step=index)
-        learner.descend(loss, step=index)
+        learner.descend(loss, step=index, total_steps=1_000_000)
 
     return step
 

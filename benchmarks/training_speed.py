@@ -100,14 +100,14 @@ def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
 
     recipe = Recipe.named("quick").adjusted(precision=precision).suited()
     network = build(find_architecture("dc-net-reduced-integrated"), seed=recipe.seed)
-    learner = Learner(network, recipe, Compute(), total_steps=10_000)
+    learner = Learner(network, recipe, Compute())
 
     def step(index: int) -> None:
         batch = learner.compute.move(
             batches[index % len(batches)], channels_last=recipe.channels_last
         )
         loss, _ = learner.losses(batch, step=index)
-        learner.descend(loss, step=index)
+        learner.descend(loss, step=index, total_steps=10_000)
 
     return step
 

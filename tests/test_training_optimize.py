@@ -44,11 +44,11 @@ def test_a_plateau_lowers_the_rate_when_the_loss_stays() -> None:
     """After more than ``plateau_patience`` epochs without a lower loss, and not before."""
     recipe = tiny_recipe(schedule="plateau", plateau_patience=1, plateau_factor=0.5)
     optimizer = make_optimizer(nn.Linear(2, 2), recipe)
-    schedule = Schedule(recipe, optimizer, total_steps=10)
+    schedule = Schedule(recipe, optimizer)
     rates = []
     for loss in (1.0, 1.0, 1.0, 0.5):
         schedule.after_epoch(loss)
-        schedule.set_rate(3)
+        schedule.set_rate(3, total_steps=10)
         rates.append(schedule.rate / recipe.learning_rate)
     assert rates == [1.0, 1.0, 0.5, 0.5]
 

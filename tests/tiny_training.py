@@ -166,7 +166,7 @@ def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:
     compute = Compute()
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    learner = Learner(build(tiny_architecture(), seed=recipe.seed), recipe, compute, total_steps=8)
+    learner = Learner(build(tiny_architecture(), seed=recipe.seed), recipe, compute)
     torch.set_default_dtype(usual)
     for step in range(8):
         batch = next(
@@ -182,7 +182,7 @@ def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:
         )
         exact = batch._replace(noisy=batch.noisy.double(), clean=batch.clean.double())
         loss, _ = learner.losses(exact, step=step)
-        learner.descend(loss, step=step)
+        learner.descend(loss, step=step, total_steps=8)
     return learner.network.state_dict()
 
 

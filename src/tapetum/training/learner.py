@@ -22,7 +22,7 @@ __all__ = ["Learner"]
 
 
 class Learner:
-    """A network that learns by a recipe, in place, over ``total_steps`` steps.
+    """A network that learns by a recipe, in place.
 
     ``has_labels`` says whether the images have labels to learn from.
     """
@@ -33,7 +33,6 @@ class Learner:
         recipe: Recipe,
         compute: Compute,
         *,
-        total_steps: int,
         has_labels: bool = True,
     ) -> None:
         self.recipe, self.compute, self.network = recipe, compute, network
@@ -48,7 +47,7 @@ class Learner:
         self.network.to(compute.device)
         self.average = None if recipe.ema_decay is None else Average(self.network, recipe.ema_decay)
         self._bare_optimizer = make_optimizer(self.network, recipe)
-        self.schedule = Schedule(recipe, self._bare_optimizer, total_steps=total_steps)
+        self.schedule = Schedule(recipe, self._bare_optimizer)
         self.model, self.optimizer = compute.accelerator.prepare(self.network, self._bare_optimizer)
 
     @property
@@ -70,9 +69,9 @@ class Learner:
             outputs = self.model(batch.noisy, batch.boxes)
         return self.recipe.loss_of(outputs, batch)
 
-    def descend(self, loss: Tensor, *, step: int) -> None:
-        """Move the weights one step down the gradient of ``loss``."""
-        self.schedule.set_rate(step)
+    def descend(self, loss: Tensor, *, step: int, total_steps: int | float) -> None:
+        """Move the weights one step down the gradient of ``loss``; see :class:`Schedule`."""
+        self.schedule.set_rate(step, total_steps=total_steps)
         self.compute.accelerator.backward(loss)
         if self.recipe.clip_norm is not None:
             parameters = self.network.parameters()

@@ -35,15 +35,10 @@ _END_OF_CYCLE = 1e-4 / 25
 
 
 class Schedule:
-    """Sets the learning rate of an optimizer by a recipe, over ``total_steps`` steps.
+    """Sets the learning rate of an optimizer by a recipe."""
 
-    In a training that is counted in minutes, ``total_steps`` is what is expected at each step.
-    """
-
-    def __init__(
-        self, recipe: Recipe, optimizer: torch.optim.Optimizer, *, total_steps: int | float
-    ) -> None:
-        self.recipe, self.optimizer, self.total_steps = recipe, optimizer, total_steps
+    def __init__(self, recipe: Recipe, optimizer: torch.optim.Optimizer) -> None:
+        self.recipe, self.optimizer = recipe, optimizer
         self.plateau: ReduceLROnPlateau | None = None
         if recipe.schedule == "plateau":
             self.plateau = ReduceLROnPlateau(
@@ -56,11 +51,17 @@ class Schedule:
         rate: float = self.optimizer.param_groups[0]["lr"]
         return rate
 
-    def set_rate(self, step: int) -> None:
-        """Set the rate of a step, from 0; a plateau changes it between epochs only."""
+    def set_rate(self, step: int, *, total_steps: int | float) -> None:
+        """Set the rate of a step; a plateau changes it between epochs only.
+
+        Args:
+            step: Number of the step, from 0.
+            total_steps: Number of all steps; in a training that is counted in minutes, what is
+                expected at this step.
+        """
         if self.plateau is not None:
             return
-        factor = learning_rate_factor(self.recipe, step, total_steps=self.total_steps)
+        factor = learning_rate_factor(self.recipe, step, total_steps=total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
 

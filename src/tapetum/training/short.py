@@ -41,7 +41,6 @@ class ShortTraining:
             network,
             recipe,
             self.compute,
-            total_steps=self.length.total_steps,
             has_labels=bool(images.class_names),
         )
         self._batches: Iterator[Batch] = iter(())
@@ -71,8 +70,8 @@ class ShortTraining:
                 f"the loss is {loss.item()} at step {self.steps + 1:,}",
                 "lower the learning_rate, or the clip_norm",
             )
-        self._learner.schedule.total_steps = self.length.at_pace(self.steps)
-        self._learner.descend(loss, step=self.steps)
+        total_steps = self.length.at_pace(self.steps)
+        self._learner.descend(loss, step=self.steps, total_steps=total_steps)
         self.steps += 1
 
     def finish(self) -> TrainableNetwork:

@@ -106,7 +106,6 @@ class _Training(EpochLoop[EpochRow]):
             network,
             recipe,
             compute,
-            total_steps=1,  # set before each step
             has_labels=bool(train_set.class_names),
         )
         self._batches: Iterator[Batch] | None = None
@@ -126,8 +125,8 @@ class _Training(EpochLoop[EpochRow]):
         batch = next(self._batches)
         loss, terms = self.learner.losses(batch.halved() if is_half else batch, step=position.step)
         losses = self.compute.mean({"loss": loss, **terms})
-        self.learner.schedule.total_steps = self.length.scheduled_steps(position)
-        self.learner.descend(loss, step=position.step)
+        total_steps = self.length.scheduled_steps(position)
+        self.learner.descend(loss, step=position.step, total_steps=total_steps)
         return losses
 
     def describe(self, position: Position[EpochRow]) -> str:
