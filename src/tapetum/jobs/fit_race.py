@@ -404,7 +404,7 @@ class Race:
             said.append(say_start(self.work.source.name, begun))
         if self.work.pretrained is not None:
             said.append(say_start(PRETRAINED, begun))
-        said.append(linear_hint(self.work.dataset))
+        said += [linear_hint(self.work.dataset), self.plans.few_scored]
         raced = result is not None and bool(result.rungs)
         return (*filter(None, said), *self.allowance.remarks(self.stages.late(), raced=raced))
 
@@ -447,9 +447,7 @@ class Race:
             )
         facts = {
             "possible latencies": f"{span}, {span.num_timed} networks timed",
-            "plan": "; ".join(
-                filter(None, [str(self.plan), *self.plan.notes, self.plans.few_scored])
-            ),
+            "plan": "; ".join([str(self.plan), *self.plan.notes]),
         }
         if (result := self.raced) is not None:
             tables = race_tables(result, found.candidates, self.shape_of(fit.delivery.run))
