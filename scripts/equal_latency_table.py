@@ -22,7 +22,7 @@ DATASETS = {
     "neu_cls": "Steel surfaces, 128 px, 6 classes",
     "digit-crops": "Digits, 28 px, 10 classes",
 }
-BUDGETS = (0.9, 0.45, 0.225)
+BUDGETS = (0.9, 0.45, 0.225, 0.11)
 ROWS = {
     "fit": "`tapetum fit`",
     "int8": "the same network in int8",
