@@ -72,7 +72,7 @@ REFUSED = {
     ],
     "has prices of blocks, which the method tf-nas": [*FIT_IT, "3", "--latency", "{table}"],
     "--total-minutes 0.5 is too short": [*FIT_IT, "3", "--total-minutes", "0.5"],
-    "--total-minutes 2 is too short": [*FIT_IT, "3,4", "--total-minutes", "2"],
+    "--total-minutes 1.5 is too short": [*FIT_IT, "3,4", "--total-minutes", "1.5"],
     "no architecture is given": ["train", "--data", "{photos}", "--out", "{new}"],
     "the whole call cannot be timed in openvino; give --budget-includes network": [
         *FIT_IT,
