@@ -49,6 +49,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     code, minutes = fitted([*command, "--out", str(asked.work)])
     result, plan = FitResult.open(asked.work), Plans.read(asked.work / PLAN)
     data, delivery = result.request.data, result.delivery
+    assert delivery.timing is not None  # noqa: S101  (this machine is the device)
     return {
         "command": f"tapetum fit {asked.data.name} {' '.join(options)}",
         "exit_code": code,
@@ -58,7 +59,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         "planned_stages": plan.minutes.model_dump(),
         "images": {"training": data.num_train, "validation": data.num_validation},
         "cores": usable_cores(),
-        "delivered_ms": None if delivery.timing is None else delivery.timing.median_ms,
+        "delivered_ms": delivery.timing.median_ms,
         "precision": result.conditions.precision,
         "macro_accuracy": delivery.scores.mean.macro_accuracy,
         "psnr_db": delivery.scores.mean.psnr_db,

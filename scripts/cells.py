@@ -3,7 +3,9 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-__all__ = ["spread", "table"]
+__all__ = ["NOT_RUN", "spread", "table"]
+
+NOT_RUN = "not run"
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cells import spread, table
+from cells import NOT_RUN, spread, table
 
 FILE = "benchmarks/results/equal_latency.json"
 STUDY = "paper/results/eight_epochs.json"
@@ -35,7 +35,6 @@ ROWS = {
 OF_ANY_BUDGET = ("pair", "published", "random")  # the same network for each
 SHARING = ("int8", "pair")  # the training of another row, or the minutes of one
 HEADLINE_ROWS, HEADLINE_BUDGET = ("fit", "plain", "pair", "published"), 0.45
-NOT_RUN = "not run"
 
 Cell = dict[str, Any]
 
@@ -91,10 +90,10 @@ def render_headline(root: Path, depth: str) -> str:
     ]
     unit = ("1 x", *(_base_ms(cells, name) for name in DATASETS))
     seeds = len({cell["seed"] for cell in cells if "seed" in cell})
-    spread = f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
+    over = f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
     return (
         f"{table(header, [*rows, unit])}\n\nEach cell has latency, accuracy over all noise levels "
-        f"and PSNR over those above 0{spread}. A latency of 1 x is that of a large DC-Net, of base "
+        f"and PSNR over those above 0{over}. A latency of 1 x is that of a large DC-Net, of base "
         "width 20, timed in the same run on one thread of a processor. DC-Net is the plain network "
         "of the paper, and DC-NAS S the one that its search finds. "
         f"[All budgets and networks]({depth}docs/equal_latency.md)."

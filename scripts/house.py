@@ -55,7 +55,10 @@ def room_faces(package: Path = PACKAGE) -> dict[str, tuple[str, ...]]:
 
 def _public_names(path: Path) -> tuple[str, ...]:
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if ast.unparse(target) == "__all__":
             return tuple(ast.literal_eval(node.value))
     return ()
 
@@ -65,17 +68,20 @@ def cross_imports(folder: Path = PACKAGE, package: Path = PACKAGE) -> Iterator[C
     for path in sorted(folder.rglob("*.py")):
         own = path.relative_to(package).parts[0].removesuffix(".py") if folder == package else ""
         for node in ast.walk(ast.parse(path.read_text())):
-            for module, names in _imported(node, package.name):
-                if module.split(".")[1] != own:
-                    yield CrossImport(path, getattr(node, "lineno", 0), module, names)
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for module, names in _imported(node, package.name):
+                    if module.split(".")[1] != own:
+                        yield CrossImport(path, node.lineno, module, names)
 
 
-def _imported(node: ast.AST, package: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _imported(
+    node: ast.Import | ast.ImportFrom, package: str
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     if isinstance(node, ast.Import):
         for alias in node.names:
             if alias.name.startswith(f"{package}."):
                 yield alias.name, ()
-    elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+    elif (node.module or "").startswith(f"{package}."):
         yield node.module or "", tuple(alias.name for alias in node.names)
 
 

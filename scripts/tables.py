@@ -6,12 +6,11 @@ A section stands between two comments: ``<!-- begin: steel -->`` and ``<!-- end:
 
 import json
 import re
-import statistics
 from pathlib import Path
 from typing import Any
 
 import equal_latency_table
-from cells import table
+from cells import spread, table
 from training_tables import RENDERERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,7 +104,7 @@ def _temporal(result: dict[str, Any], depth: str) -> str:
         (
             title,
             *(
-                "{:+.1f} ± {:.1f}".format(*_gain(result, f"{data}, {scene}", sigma))
+                spread(_gains(result, f"{data}, {scene}", sigma), 1, sign="+")
                 for data in datasets
                 for sigma in sigmas
             ),
@@ -126,11 +125,10 @@ def _temporal(result: dict[str, Any], depth: str) -> str:
     )
 
 
-def _gain(result: dict[str, Any], start: str, sigma: float) -> tuple[float, float]:
-    """Return the mean gain over the seeds of a case, and its standard deviation."""
+def _gains(result: dict[str, Any], start: str, sigma: float) -> list[float]:
+    """Return the gain of each seed of a case."""
     case = f"{start}, H.264, CRF 18, sigma {sigma:g}"
-    gains = [row["gain_db"] for row in result["runs"] if row["case"] == case]
-    return statistics.fmean(gains), statistics.stdev(gains)
+    return [row["gain_db"] for row in result["runs"] if row["case"] == case]
 
 
 def _db(value: float | None) -> str:

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cells import spread, table
+from cells import NOT_RUN, spread, table
 
 __all__ = ["RENDERERS"]
 
 FOLDER = "benchmarks/results"
 SHOWN_LEVELS = ("0", "0.02", "0.05", "0.1", "0.2", "0.5", "1")
 METHODS = ("noisy", "wavelet", "non-local means")
-NOT_RUN = "not run"
+HEADERS = {"psnr_db": "PSNR dB"}
 
 Row = dict[str, Any]
 
@@ -53,41 +53,46 @@ def pairs(root: Path, depth: str) -> str:
 
 def small_folder(root: Path, depth: str) -> str:
     """Return the scores of networks that learn from 90 images."""
-    result = _read(root, "small_folder")
     titles = {
         "half": "half-size network, random weights",
         "mobile": "MBConv network, random weights",
         "mobile-pretrained": "MBConv network, started from EfficientNet-Lite0",
     }
-    cases = _cases(result)
-    rows = [
-        (title, *_scores(cases[case], "accuracy", "psnr_db")) if case in cases
-        else (title, NOT_RUN, NOT_RUN)
-        for case, title in titles.items()
-    ]  # fmt: skip
-    header = ("network", "accuracy", "PSNR dB")
-    return f"{table(header, rows)}\n\n{_made(result, 'small_folder', depth, cases)}"
+    return _by_case(root, depth, "small_folder", ("network", titles), "accuracy", "psnr_db")
 
 
 def uneven_labels(root: Path, depth: str) -> str:
     """Return the scores of networks that learn from uneven classes."""
-    result = _read(root, "uneven_labels")
     titles = {
         "before": "reduced DC-Net, recipe of November 28, 2026",
         "none": "default network, `--balance none`",
         "auto": "default network, `--balance auto`",
     }
+    columns = ("macro_accuracy", "accuracy", "psnr_db", "calibration_error")
+    return _by_case(root, depth, "uneven_labels", ("training", titles), *columns)
+
+
+def _by_case(
+    root: Path, depth: str, name: str, first: tuple[str, Mapping[str, str]], *columns: str
+) -> str:
+    """Return a row for each case, behind its title, and a column for each score."""
+    result, (corner, titles) = _read(root, name), first
     cases = _cases(result)
     rows = [
-        (
-            title,
-            *_scores(cases[case], "macro_accuracy", "accuracy", "psnr_db"),
-            spread([row["calibration_error"] for row in cases[case]], 3),
-        )
+        (title, *(_shown(cases.get(case, ()), column) for column in columns))
         for case, title in titles.items()
     ]
-    header = ("training", "macro accuracy", "accuracy", "PSNR dB", "calibration error")
-    return f"{table(header, rows)}\n\n{_made(result, 'uneven_labels', depth, cases)}"
+    header = (corner, *(HEADERS.get(column, column.replace("_", " ")) for column in columns))
+    return f"{table(header, rows)}\n\n{_made(result, name, depth, cases)}"
+
+
+def _shown(rows: Sequence[Row], column: str) -> str:
+    values = [row[column] for row in rows]
+    if not values:
+        return NOT_RUN
+    if column == "calibration_error":
+        return spread(values, 3)
+    return _db(values) if column == "psnr_db" else _percent(values)
 
 
 RENDERERS = {one.__name__: one for one in (weak_noise, pairs, small_folder, uneven_labels)}
@@ -103,12 +108,6 @@ def _cases(result: Mapping[str, Any]) -> dict[str, list[Row]]:
     for row in result["runs"]:
         found.setdefault(row["case"], []).append(row)
     return found
-
-
-def _scores(rows: Sequence[Row], *names: str) -> tuple[str, ...]:
-    return tuple(
-        (_db if name == "psnr_db" else _percent)([row[name] for row in rows]) for name in names
-    )
 
 
 def _db(values: Sequence[float | None]) -> str:
